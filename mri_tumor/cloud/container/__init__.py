@@ -1,0 +1,1 @@
+"""What runs inside SageMaker: the training job and the inference handler."""

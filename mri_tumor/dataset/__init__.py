@@ -1,0 +1,57 @@
+"""The dataset API: folders of pictures to audited, grouped, preprocessed `tf.data`."""
+
+from typing import TYPE_CHECKING
+
+from mri_tumor._lazy import attach
+
+# Imported at once: a module of the same name would otherwise take the function's place in this package.
+from mri_tumor.dataset.audit import audit
+from mri_tumor.dataset.split import split
+
+if TYPE_CHECKING:
+    from mri_tumor.dataset.audit import AuditReport
+    from mri_tumor.dataset.augment import Augment
+    from mri_tumor.dataset.catalog import Catalog, Record, scan
+    from mri_tumor.dataset.phantom import make_phantoms
+    from mri_tumor.dataset.pipeline import load, preview
+    from mri_tumor.dataset.preprocess import Preprocess
+    from mri_tumor.dataset.reader import read_image
+    from mri_tumor.dataset.split import folds
+    from mri_tumor.dataset.tfrecord import verify_tfrecords, write_tfrecords
+
+__all__ = [
+    "AuditReport",
+    "Augment",
+    "Catalog",
+    "Preprocess",
+    "Record",
+    "audit",
+    "folds",
+    "load",
+    "make_phantoms",
+    "preview",
+    "read_image",
+    "scan",
+    "split",
+    "verify_tfrecords",
+    "write_tfrecords",
+]
+
+__getattr__, __dir__ = attach(
+    __name__,
+    {
+        "AuditReport": ".audit",
+        "Augment": ".augment",
+        "Catalog": ".catalog",
+        "Preprocess": ".preprocess",
+        "Record": ".catalog",
+        "folds": ".split",
+        "load": ".pipeline",
+        "make_phantoms": ".phantom",
+        "preview": ".pipeline",
+        "read_image": ".reader",
+        "scan": ".catalog",
+        "verify_tfrecords": ".tfrecord",
+        "write_tfrecords": ".tfrecord",
+    },
+)

@@ -1,0 +1,134 @@
+"""The envelope of the JSON card that travels with every artefact: shards, runs, classifiers, packages."""
+
+import importlib.metadata
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from mri_tumor.errors import ManifestMismatch
+from mri_tumor.files import digest_of, write_text
+
+FILE_NAME = "manifest.json"
+SCHEMA = "1.0"
+
+_RECORDED = ("mri-tumor", "tensorflow", "keras", "numpy", "opencv-python-headless")
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the libraries that an artefact depends on; recorded, never checked."""
+    found = {}
+    for name in _RECORDED:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an artefact is and what it was made from.
+
+    Args:
+        kind: what lies beside the manifest: `"shards"`, `"run"` or `"model"`.
+        sections: one JSON object a subject; `dataset` fills `"data"`, `models` the rest.
+        schema: `"major.minor"` of this card's form. A newer major is refused, a newer minor is read.
+        versions: library versions at the time of writing.
+
+    >>> card = Manifest("shards", {"data": {"labels": ["glioma", "none"]}})
+    >>> Manifest.from_json(card.to_json()).digest == card.digest
+    True
+    """
+
+    kind: str
+    sections: dict[str, Any]
+    schema: str = SCHEMA
+    versions: dict[str, str] = field(default_factory=versions)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over kind and sections; versions do not count, so the same content has the same digest."""
+        return digest_of({"kind": self.kind, "sections": self.sections})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the manifest as the JSON object that is written."""
+        return {
+            "kind": self.kind,
+            "schema": self.schema,
+            "digest": self.digest,
+            "versions": self.versions,
+            "sections": self.sections,
+        }
+
+    def to_json(self) -> str:
+        """Return the manifest as indented JSON with sorted keys."""
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    def save(self, folder: str | Path) -> None:
+        """Write `manifest.json` into a folder."""
+        write_text(Path(folder) / FILE_NAME, self.to_json())
+
+    @classmethod
+    def from_dict(cls, card: Any, *, source: str = "the manifest") -> Self:
+        """Check and take over a manifest's JSON object.
+
+        Raises:
+            ManifestMismatch: the object is no manifest, is of a newer major schema, or was altered.
+        """
+        fields = {"kind", "schema", "digest", "versions", "sections"}
+        if not isinstance(card, dict) or not fields <= card.keys() or not isinstance(card["sections"], dict):
+            raise ManifestMismatch(
+                f"{source} is not a manifest of this library",
+                f"a JSON object with {', '.join(sorted(fields))}",
+                "write the artefact again, or point to the folder that holds it",
+            )
+        if _major(card["schema"]) > _major(SCHEMA):
+            raise ManifestMismatch(
+                f"{source} has schema {card['schema']}", f"schema {SCHEMA} or older", "upgrade mri-tumor"
+            )
+        manifest = cls(str(card["kind"]), card["sections"], str(card["schema"]), dict(card["versions"]))
+        if manifest.digest != card["digest"]:
+            raise ManifestMismatch(
+                f"{source} names digest {card['digest']!s:.12} but its content has {manifest.digest:.12}",
+                "a manifest that nobody altered",
+                "write the artefact again",
+            )
+        return manifest
+
+    @classmethod
+    def from_json(cls, text: str | bytes, *, source: str = "the manifest") -> Self:
+        """Read a manifest from JSON text; errors as in `from_dict`."""
+        try:
+            card = json.loads(text)
+        except ValueError as error:
+            raise ManifestMismatch(
+                f"{source} is not JSON ({error})", "a manifest as this library writes it", "write it again"
+            ) from error
+        return cls.from_dict(card, source=source)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, kind: str) -> Self:
+        """Read `manifest.json` from a folder and check its kind.
+
+        Raises:
+            ManifestMismatch: there is none, it cannot be read, or it is of another kind.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            text = path.read_bytes()
+        except OSError as error:
+            raise ManifestMismatch(
+                f"{path} cannot be read ({error.strerror})",
+                f"a folder with a manifest of kind {kind!r}",
+                "check the path",
+            ) from error
+        manifest = cls.from_json(text, source=str(path))
+        if manifest.kind != kind:
+            raise ManifestMismatch(f"{path} is of kind {manifest.kind!r}", f"kind {kind!r}", "check the path")
+        return manifest
+
+
+def _major(schema: Any) -> int:
+    head = str(schema).split(".")[0]
+    return int(head) if head.isdecimal() else -1

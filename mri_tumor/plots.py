@@ -1,0 +1,111 @@
+"""Arrays to pictures: the plots that any room may draw.
+
+Every function returns a `matplotlib.figure.Figure` and touches no global state; `save` writes it, `png` gives
+its bytes for a page.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mri_tumor.files import whole_file
+from mri_tumor.labels import display_name
+
+INK, ACCENT, SECOND = "#222222", "#1f6f8b", "#c8553d"
+
+
+def grid(
+    images: Sequence[NDArray[np.uint8]],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 5,
+    caption: str = "",
+) -> Figure:
+    """Draw pictures in rows, a short title above each.
+
+    Args:
+        images: uint8 pictures, `(H, W)` or `(H, W, 1)`, 0-255; 0 is black and 255 white in each.
+        titles: one a picture.
+        columns: pictures in a row.
+        caption: a line above all.
+    """
+    rows = -(-len(images) // columns)
+    figure = Figure(figsize=(1.9 * columns, 2.1 * rows + (0.4 if caption else 0)), layout="constrained")
+    for place, axes in enumerate(np.atleast_1d(figure.subplots(rows, columns)).ravel()):
+        axes.set_axis_off()
+        if place < len(images):
+            picture = np.asarray(images[place])
+            axes.imshow(picture.reshape(picture.shape[:2]), cmap="gray", vmin=0, vmax=255)
+            axes.set_title(titles[place] if titles else "", fontsize=9, color=INK)
+    if caption:
+        figure.suptitle(caption, fontsize=11, color=INK)
+    return figure
+
+
+def curves(history: Mapping[str, Sequence[float]], *, best_epoch: int | None = None) -> Figure:
+    """Draw loss and accuracy by epoch, training and validation together.
+
+    Args:
+        history: column -> one value an epoch; `loss`, `val_loss`, `accuracy` and `val_accuracy` are drawn if
+            they are there.
+        best_epoch: the epoch that was kept, counted from 0; marked by a line.
+    """
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
+    for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for column, label, colour in ((name, "training", ACCENT), (f"val_{name}", "validation", SECOND)):
+            if history.get(column):
+                axes.plot(history[column], label=label, color=colour, marker="o", markersize=3)
+        if best_epoch is not None:
+            axes.axvline(best_epoch, color=INK, linewidth=0.8, linestyle=":", label="kept")
+        if name == "accuracy":
+            axes.set_ylim(0, 1.02)
+        axes.set_title(name)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(frameon=False)
+    return figure
+
+
+def confusion(matrix: NDArray[np.integer], labels: Sequence[str], *, title: str = "") -> Figure:
+    """Draw a confusion matrix: counts in the cells, shaded by the share of the true class.
+
+    Args:
+        matrix: `(K, K)` counts, rows are the true class, columns the predicted one.
+        labels: the K class names in order.
+        title: a line above.
+    """
+    counts = np.asarray(matrix)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(4.6, 4.2), layout="constrained")
+    axes = figure.subplots()
+    axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    names = [display_name(label) for label in labels]
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=11)
+    for row, column in np.ndindex(*counts.shape):
+        colour = "white" if share[row, column] > 0.55 else INK
+        axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour)
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a figure as PNG; the file is whole or not there."""
+    with whole_file(path) as partial:
+        partial.write_bytes(png(figure))
+
+
+def png(figure: Figure) -> bytes:
+    """Return a figure as the bytes of a PNG."""
+    buffer = io.BytesIO()
+    # Without a software tag the same figure gives the same bytes under any matplotlib.
+    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()

@@ -1,0 +1,65 @@
+"""What all tests share: generated class folders, and the public pictures where they lie beside the checkout."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+# Before TensorFlow is imported anywhere: quiet, and the same on every run.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+import cv2
+import numpy as np
+import pytest
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if SHARED.is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("realdata"):
+            item.add_marker(pytest.mark.skip(reason="the public pictures are not beside this checkout"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Return the folder of public pictures and weights; only for tests marked `realdata`."""
+    return SHARED
+
+
+def head(seed: int, size: tuple[int, int] = (96, 80)) -> np.ndarray:
+    """Return a small uint8 picture (height, width): a bright textured ellipse on black, another for each seed."""
+    rng = np.random.default_rng(seed)
+    height, width = size
+    picture = np.zeros((height, width), np.uint8)
+    centre = (width // 2 + int(rng.integers(-4, 5)), height // 2 + int(rng.integers(-4, 5)))
+    axes = (int(width * rng.uniform(0.3, 0.42)), int(height * rng.uniform(0.3, 0.42)))
+    cv2.ellipse(picture, centre, axes, float(rng.uniform(0, 30)), 0, 360, int(rng.integers(120, 220)), -1)
+    texture = cv2.GaussianBlur(rng.normal(0, 60, (height, width)).astype(np.float32), (0, 0), 3) * 3
+    return np.where(picture > 0, np.clip(picture + texture, 1, 255), 0).astype(np.uint8)
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes `per_class` pictures a class under `root/<split>/<folder>/NNN.png`."""
+
+    def make(
+        per_class: int = 4,
+        folders: tuple[str, ...] = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor"),
+        split: str = "",
+        seed: int = 0,
+        suffix: str = ".png",
+        name: str = "pictures",
+    ) -> Path:
+        root = tmp_path / name
+        for label, folder in enumerate(folders):
+            place = root / split / folder
+            place.mkdir(parents=True, exist_ok=True)
+            for number in range(per_class):
+                picture = head(seed * 100_000 + label * 1000 + number)
+                (place / f"{number:03d}{suffix}").write_bytes(cv2.imencode(suffix, picture)[1].tobytes())
+        return root
+
+    return make
