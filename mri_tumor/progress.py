@@ -1,6 +1,7 @@
 """Progress of long work: a bar in a terminal, one line a step elsewhere."""
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sized
@@ -11,6 +12,21 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _SECONDS_BETWEEN_LINES = 10.0
+
+
+def to_console() -> None:
+    """Show this library's log lines on standard error, and keep TensorFlow's start-up chatter from it.
+
+    For programs: the command line and the examples call it once, first. A library never does.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    top = logging.getLogger("mri_tumor")
+    if not top.handlers:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+        top.addHandler(handler)
+        top.setLevel(logging.INFO)
+        top.propagate = False
 
 
 def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[T]:

@@ -1,0 +1,47 @@
+# Everything runs in .venv, made on first use. Another interpreter: make demo PYTHON=python3.12
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO := demo
+FAST := not slow and not realdata
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: demo test test-more test-all lint docs clean benchmarks
+
+demo: $(VENV)/.core ## the whole workflow on synthetic pictures
+	$(BIN)/python examples/full_workflow.py --out $(DEMO)
+
+test: $(VENV)/.all lint ## lint, types, fast tests
+	$(BIN)/python -m pytest -n 2 -m "$(FAST)"
+
+test-all: test test-more ## and the slow ones, those on real pictures, the executed examples
+
+test-more: $(VENV)/.all
+	$(BIN)/python -m pytest -m "not ($(FAST))"
+	$(MAKE) docs
+
+lint: $(VENV)/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+docs: $(VENV)/.all ## the pages, with the examples executed; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"found Python {v[0]}.{v[1]}. Expected: 3.11 to 3.13. To do: make $(MAKECMDGOALS) PYTHON=python3.12") if not (3, 11) <= v <= (3, 13) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	@echo "installing the core into $(VENV): some minutes on the first run"
+	$(BIN)/python -m pip install -q -e .
+	@touch $@
+
+$(VENV)/.all: pyproject.toml | $(BIN)/python
+	@echo "installing everything but the benchmarks' peers into $(VENV): some minutes on the first run"
+	$(BIN)/python -m pip install -q -e ".[cloud,dicom,nifti,export,fast,docs,test]"
+	@touch $@ $(VENV)/.core
+
+clean:
+	rm -rf $(VENV) $(DEMO) docs/_build docs/gallery docs/reference/generated

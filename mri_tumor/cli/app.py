@@ -1,0 +1,49 @@
+"""`mri-tumor`: the commands and how they fail."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from mri_tumor import __version__
+from mri_tumor.cli import cloud, dataset, demo, models
+from mri_tumor.errors import MriTumorError
+from mri_tumor.labels import NOTICE
+from mri_tumor.progress import to_console
+
+app = typer.Typer(
+    name="mri-tumor",
+    help=f"Brain-MRI pictures to a tumour classifier whose reported numbers are true.\n\n{NOTICE}",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(demo.demo)
+for command in (
+    dataset.audit,
+    dataset.prepare,
+    models.train,
+    models.predict,
+    models.export,
+    cloud.package,
+    cloud.deploy,
+):
+    app.command()(command)
+
+
+@app.callback(invoke_without_command=True)
+def _version(version: bool = typer.Option(False, "--version", help="Show the version and leave.")) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one readable message and exit code 1."""
+    to_console()
+    try:
+        app()
+    except MriTumorError as error:
+        # Errors hold paths and brackets: shown as they are, never read as markup.
+        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="red", markup=False)
+        sys.exit(1)

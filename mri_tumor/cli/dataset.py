@@ -1,0 +1,62 @@
+"""The commands over the dataset API: audit and prepare."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mri_tumor import dataset
+
+Folder = Annotated[Path, typer.Argument(help="Class folders, or Training/ and Testing/ that hold them.")]
+Groups = Annotated[
+    Path | None, typer.Option(help="CSV with the columns path and group: what must stay together.")
+]
+Seed = Annotated[int, typer.Option(help="The seed of everything that is drawn.")]
+Skip = Annotated[bool, typer.Option("--skip-unreadable", help="Leave unreadable pictures out and list them.")]
+
+
+def audit(
+    folder: Folder,
+    test: Annotated[Path | None, typer.Option(help="A test set that lies elsewhere.")] = None,
+    groups: Groups = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the pictures with their groups here.")] = None,
+    skip_unreadable: Skip = False,
+) -> None:
+    """Find copies, leaks between training and test, and pictures under two labels."""
+    pictures = dataset.scan(folder, groups=groups)
+    other = dataset.scan(test) if test else None
+    report = dataset.audit(pictures, other, on_error=_on_error(skip_unreadable))
+    typer.echo(report.summary())
+    if csv:
+        pictures.with_groups(report).to_csv(csv)
+
+
+def prepare(
+    folder: Folder,
+    output: Annotated[Path, typer.Argument(help="Where the shard folders go.")],
+    size: Annotated[int, typer.Option(help="Width and height of the stored pictures.")] = 224,
+    share: Annotated[float, typer.Option(help="Share of the training pictures that is trained on.")] = 0.8,
+    groups: Groups = None,
+    seed: Seed = 0,
+    skip_unreadable: Skip = False,
+) -> None:
+    """Split by what belongs together and write TFRecord shards: train/, validation/ and, if there, test/."""
+    pictures = dataset.scan(folder, groups=groups)
+    pictures = pictures.with_groups(dataset.audit(pictures, on_error=_on_error(skip_unreadable)))
+    testing = pictures.select(split="Testing")
+    training = pictures.select(where=lambda record: record.split != "Testing")
+    train, validation = dataset.split(training, (share, 1 - share), seed=seed)
+    parts = {"train": train, "validation": validation, "test": testing}
+    for name, part in parts.items():
+        if len(part):
+            dataset.write_tfrecords(
+                part,
+                output / name,
+                preprocess=dataset.Preprocess(size=size),
+                on_error=_on_error(skip_unreadable),
+            )
+            typer.echo(f"{output / name}: {len(part)} pictures")
+
+
+def _on_error(skip: bool) -> str:
+    return "skip" if skip else "raise"
