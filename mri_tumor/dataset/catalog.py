@@ -169,8 +169,7 @@ class Catalog(Sequence[Record]):
 
     def summary(self) -> str:
         """Return the number of pictures by class and split, and of groups, as a small table."""
-        parts = [name for name in ("Training", "Testing") if name in self.splits]
-        parts += sorted({str(split) for split in self.splits if split} - set(parts))
+        parts = sorted({split for split in self.splits if split}, key=lambda name: (name != "Training", name))
         counts = Counter((record.label, record.split) for record in self)
         totals = Counter(self.labels)
         lines = [("class", "pictures", *parts)]
@@ -220,8 +219,8 @@ def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource 
 
     Args:
         root: a folder that holds one folder a class, or `Training/` and `Testing/` (or one of them, or
-            `train/` and `test/`) that do; these fill `.split`. Folder names may be any alias that `labels.label_of`
-            knows. Folders inside a class folder are read too; hidden files and files that are no pictures by
+            `train/` and `test/`) that do; these fill `.split`. Folder names may be any alias that
+            `labels.label_of` knows. Folders inside a class folder are read too; hidden files and files that are no pictures by
             their name are left aside.
         classes: the class names in the order of the model's outputs.
         groups: id -> group, or the path of a CSV table with the columns `path` or `id`, and `group`, or a

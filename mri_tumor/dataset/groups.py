@@ -84,6 +84,7 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
         CatalogError: the table cannot be used, or gives some picture no group; the first few are named.
         ArgumentError: `source` is of another type.
     """
+    given: Mapping[str, object]
     if isinstance(source, str | Path):
         name, given = f"the table {source}", _read_table(Path(source))
     elif isinstance(source, Mapping):
@@ -122,7 +123,7 @@ def _read_table(path: Path) -> dict[str, str]:
         picture, group = _key(row[key]), row["group"]
         if groups.setdefault(picture, group) != group:
             raise CatalogError(
-                f"the table {path}, row {number}, gives {picture!r} the group {group!r} after {groups[picture]!r}",
+                f"{path}, row {number}, gives {picture!r} the group {group!r} after {groups[picture]!r}",
                 "one group a picture",
                 "keep one of the two rows",
             )

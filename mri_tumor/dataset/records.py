@@ -51,6 +51,7 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_records(records: Sequence[Record], classes: Sequence[str]) -> None:
+    """Raise a CatalogError if an id comes twice or a label is not among the classes."""
     twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
     if twice:
         raise CatalogError(
