@@ -1,0 +1,59 @@
+"""Sphinx: the pages are built with `make docs`; a warning is an error."""
+
+import logging
+import os
+import warnings
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import mri_tumor
+
+project = "mri_tumor"
+author = "the mri_tumor authors"
+copyright = author
+version = release = mri_tumor.__version__
+
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+    "sphinx_gallery.gen_gallery",
+]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = "mri_tumor"
+html_static_path: list[str] = []
+# Docstrings are written with single backquotes, as in Markdown: they mean code.
+default_role = "code"
+autodoc_typehints = "description"
+autodoc_member_order = "bysource"
+autodoc_default_options = {"members": True, "show-inheritance": True}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nitpicky = False
+
+
+def gallery_arguments(_settings: dict, variables: dict) -> list[str]:
+    """Return the arguments an example is run with here: small enough to build the pages in minutes."""
+    return {"full_workflow.py": ["--per-class", "60", "--epochs", "12"]}.get(
+        Path(variables["src_file"]).name, []
+    )
+
+
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "filename_pattern": r"\.py$",
+    "reset_argv": gallery_arguments,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "show_memory": False,
+    "min_reported_time": 1,
+}
+
+warnings.filterwarnings("ignore", message="The number of .* images", module="sphinx_gallery")
+logging.getLogger("mri_tumor").setLevel(logging.INFO)
