@@ -26,8 +26,8 @@ _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 class RequestError(Exception):
     """A request that is refused; its text is the JSON body that the caller gets.
 
-    Behind AWS's handler service every exception becomes HTTP 500 with the text inside `{"error": ...}`; the local
-    server answers with `code` as the status. In both worlds the caller finds `code` in the body.
+    Behind AWS's handler service every exception becomes HTTP 500 with the text inside `{"error": ...}`; the
+    local server answers with `code` as the status. In both worlds the caller finds `code` in the body.
 
     Args:
         code: the error's number, as in HTTP.
@@ -60,8 +60,8 @@ def too_large(limit: int) -> RequestError:
 def batch_of(data: bytes, size: int) -> np.ndarray:
     """Return the uint8 pictures (N, size, size, 1) of an npy file in memory.
 
-    Its header is checked before anything is allocated for it, and nothing in it can run: the pixels are taken as
-    they lie in the body.
+    Its header is checked before anything is allocated for it, and nothing in it can run: the pixels are taken
+    as they lie in the body.
 
     Raises:
         RequestError: it is no npy file, or holds something else.

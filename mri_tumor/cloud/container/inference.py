@@ -1,4 +1,4 @@
-"""What an endpoint does with a request; TensorFlow Serving's container and the local server run this very file.
+"""What an endpoint does with a request, in TensorFlow Serving's container and in the local server alike.
 
 It uses the standard library and numpy only: the container has nothing else. In a package it lies in `code/`,
 beside `bodies.py`, `prediction.py` and `manifest.json`.
@@ -42,7 +42,7 @@ except ImportError:  # inside the container: the copies that the package brought
     from prediction import predictions  # type: ignore[import-not-found,no-redef]
 
 Infer = Callable[[str, Any], Mapping[str, np.ndarray]]
-"""`infer(signature, inputs)`: encoded pictures for `serving_default`, uint8 (N, S, S, 1) for `preprocessed`."""
+"""`infer(signature, inputs)`; inputs are encoded pictures for `serving_default`, else uint8 (N, S, S, 1)."""
 
 SCHEMA = "1.0"
 RAW_TYPES = ("image/jpeg", "image/png")
@@ -130,7 +130,8 @@ def _outputs(infer: Infer, signature: str, inputs: Any) -> dict[str, np.ndarray]
 def _answer(outputs: dict[str, np.ndarray], manifest: Mapping[str, Any]) -> tuple[str, str]:
     sections = manifest["sections"]
     labels = sections["data"]["labels"]
-    found = predictions([str(row) for row in range(len(outputs["top"]))], outputs, labels)
+    columns = {name: array.tolist() for name, array in outputs.items()}
+    found = predictions([str(row) for row in range(len(columns["top"]))], columns, labels)
     body = {
         "schema": SCHEMA,
         "labels": labels,

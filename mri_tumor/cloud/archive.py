@@ -1,0 +1,192 @@
+"""Model archives as files: packed so that equal content gives equal bytes, unpacked member by member."""
+
+import gzip
+import os
+import shutil
+import tarfile
+import unicodedata
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+from mri_tumor.cloud.tar import Member, Source, members
+from mri_tumor.errors import PackageError
+from mri_tumor.files import whole_file, whole_folder
+
+_BUILD = "build the archive with mri_tumor.cloud.package"
+_SLACK = 16 * 2**20  # so small that no ratio matters
+_MAX_NAME = 240
+_NUMBERED = (f"{kind}{number}" for kind in ("com", "lpt") for number in range(10))
+_DEVICES = frozenset({"con", "prn", "aux", "nul", *_NUMBERED})
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an archive may hold.
+
+    Args:
+        members: at most so many files and folders.
+        size: at most so many bytes once unpacked.
+        ratio: at most so many bytes unpacked a byte packed; 16 MiB are always allowed.
+
+    >>> Limits().members
+    10000
+    """
+
+    members: int = 10_000
+    size: int = 2 * 2**30
+    ratio: int = 100
+
+
+def pack(folder: str | Path, archive: str | Path) -> Path:
+    """Write the files of a folder into a `.tar.gz`; the same files give the same bytes.
+
+    Args:
+        folder: what is packed; names in the archive are relative to it.
+        archive: where it goes; it appears whole or not at all.
+
+    Raises:
+        PackageError: the folder is none, is empty, or holds a link.
+    """
+    folder, archive = Path(folder), Path(archive)
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir())
+    links = [path for path in folder.rglob("*") if path.is_symlink()]
+    if not names or links:
+        found = f"{links[0]} is a link" if links else f"{folder} holds no files"
+        raise PackageError(found, "a folder of regular files", "copy the files there")
+    with whole_file(archive) as partial, partial.open("wb") as raw, _zipped(raw) as packed:
+        _write(packed, folder, names)
+    return archive
+
+
+def _zipped(raw: BinaryIO) -> gzip.GzipFile:
+    # Neither a name nor a time: both would make equal content differ.
+    return gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0)
+
+
+def _write(packed: gzip.GzipFile, folder: Path, names: list[str]) -> None:
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.size = (folder / name).stat().st_size
+            entry.mode = 0o644
+            with (folder / name).open("rb") as file:
+                tar.addfile(entry, file)
+
+
+def extract(archive: str | Path, folder: str | Path, *, limits: Limits | None = None) -> Path:
+    """Unpack an archive into a folder, which appears whole or not at all.
+
+    Raises:
+        PackageError: the archive is damaged, above the limits, or holds anything but files and folders with
+            plain relative names.
+    """
+    with whole_folder(folder) as partial:
+        problems = unpack(archive, partial, limits=limits)
+        if problems:
+            raise refused(archive, problems)
+    return Path(folder)
+
+
+def refused(archive: str | Path, problems: list[str]) -> PackageError:
+    """Return the error that lists everything that is wrong with an archive."""
+    listed = "".join(f"\n  ({number}) {problem}" for number, problem in enumerate(problems, 1))
+    expected = "an archive as mri_tumor.cloud.package writes it"
+    return PackageError(f"{archive} cannot be used:{listed}", expected, _BUILD)
+
+
+def unpack(archive: str | Path, folder: Path, *, limits: Limits | None = None) -> list[str]:
+    """Unpack what is harmless into an existing, empty folder and return what is wrong with the rest.
+
+    No link is followed or made, nothing is written outside the folder, and no more than `limits` allows is ever
+    unpacked, whatever the archive says about itself.
+
+    Raises:
+        PackageError: the archive cannot be read to its end, or is above the limits.
+    """
+    archive, limits = Path(archive), limits or Limits()
+    try:
+        size = archive.stat().st_size
+        allowed = min(limits.size, max(_SLACK, limits.ratio * size))
+        with gzip.open(archive, "rb") as packed:
+            return _unpack(Source(packed, str(archive), allowed), folder, limits)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        found = f"{archive} cannot be unpacked ({reason})"
+        raise PackageError(found, "a whole .tar.gz file and room to unpack it", _BUILD) from error
+
+
+def _unpack(source: Source, folder: Path, limits: Limits) -> list[str]:
+    target = _Target(folder)
+    for count, member in enumerate(members(source), 1):
+        if count > limits.members:
+            raise PackageError(f"{source.name} has over {limits.members} members", "fewer", _BUILD)
+        target.take(member, source)
+    return target.problems
+
+
+@dataclass
+class _Target:
+    """The folder that is filled, what lies in it so far, and what was refused."""
+
+    folder: Path
+    files: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def take(self, member: Member, source: Source) -> None:
+        name = member.name.removeprefix("./").removesuffix("/")
+        if member.kind == "folder" and name in ("", "."):
+            return
+        problem = member.problem or _name_problem(name) or self._clash(name, member.kind)
+        if problem:
+            self.problems.append(f"member {member.name[:100]!r} {problem}")
+            return
+        key = _key(name)
+        self.folders.update(_parents(key))
+        (self.folders if member.kind == "folder" else self.files).add(key)
+        place = self.folder.joinpath(*name.split("/"))
+        if member.kind == "folder":
+            place.mkdir(parents=True, exist_ok=True)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with place.open("xb") as file:
+            for chunk in source.content(member):
+                file.write(chunk)
+
+    def _clash(self, name: str, kind: str) -> str | None:
+        """Two members on one place: what counts would depend on who unpacks, and on which file system."""
+        key = _key(name)
+        if key in self.files or (kind == "file" and key in self.folders) or self.files & set(_parents(key)):
+            return "takes the place of an earlier member; leave one of them out"
+        return None
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _parents(name: str) -> Iterator[str]:
+    while "/" in name:
+        name = name.rpartition("/")[0]
+        yield name
+
+
+def _name_problem(name: str) -> str | None:
+    parts = name.split("/")
+    if name.startswith("/") or ":" in name or "\\" in name:
+        return "has an absolute or a Windows name; pack with relative names"
+    if any(part in ("", ".", "..") for part in parts):
+        return "has a name that is not normalised; pack without '..' and '.'"
+    if not name.isprintable() or len(os.fsencode(name)) > _MAX_NAME:
+        return "has a name that is too long or holds control characters; rename it"
+    if any(part.endswith((".", " ")) or part.split(".")[0].casefold() in _DEVICES for part in parts):
+        return "has a name that Windows keeps for itself; rename it"
+    return None
+
+
+def remove(folder: str | Path) -> None:
+    """Remove a temporary folder; what cannot be removed stays, because this runs while things end."""
+    shutil.rmtree(folder, ignore_errors=True)
