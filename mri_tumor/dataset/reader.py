@@ -1,0 +1,166 @@
+"""A file or its bytes to one grey picture, with the size known before anything is decoded."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from mri_tumor.dataset import jpeg, png
+from mri_tumor.errors import ArgumentError, ReadError
+
+MAX_PIXELS = 64_000_000
+"""How many pixels a picture may have unless the caller says otherwise."""
+
+MAX_BYTES = 50_000_000
+"""How many bytes a file may have unless the caller says otherwise."""
+
+MAX_SIDE = 65_535
+"""The greatest height or width: what JPEG can hold; the in-graph preprocessing has the same limit."""
+
+
+class _Format(NamedTuple):
+    name: str
+    magic: bytes
+    size_of: Callable[[bytes, str], tuple[int, int]]
+    decode: Callable[[bytes, str], npt.NDArray[np.uint8]]
+
+
+# A further format is a module beside jpeg.py with the same two functions, and a row here.
+_FORMATS = (
+    _Format("JPEG", jpeg.MAGIC, jpeg.size_of, jpeg.decode),
+    _Format("PNG", png.MAGIC, png.size_of, png.decode),
+)
+_READABLE = " or ".join(kind.name for kind in _FORMATS)
+
+# Only so that the error can say what the file is.
+_OTHER_KINDS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"II*\x00": "TIFF",
+    b"MM\x00*": "TIFF",
+    b"RIFF": "WebP",
+    b"PK\x03\x04": "ZIP",
+    b"\x1f\x8b": "gzip",
+    b"%PDF": "PDF",
+}
+
+
+def read_image(
+    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+) -> npt.NDArray[np.uint8]:
+    """Read one JPEG or PNG as a grey picture.
+
+    The type is taken from the bytes, never from the suffix. Colour becomes luma (.299 R + .587 G + .114 B),
+    alpha is dropped, 16-bit values keep the upper 8 of the bits they need, EXIF orientation is ignored. A
+    file that is cut off is an error, not half a picture.
+
+    Args:
+        source: a path, or the encoded bytes themselves (errors then call them `<bytes>`).
+        max_pixels: the greatest height x width, read from the header before anything is decoded.
+        max_bytes: the greatest length of the file.
+
+    Returns:
+        uint8 (H, W), 0-255, black to white.
+
+    Raises:
+        ReadError: the file is missing, damaged, cut off, too large, or not of a kind that is read.
+        ArgumentError: an argument is of the wrong type, or a limit is below 1.
+
+    >>> import cv2
+    >>> encoded = cv2.imencode(".png", np.full((2, 3), 7, np.uint8))[1].tobytes()
+    >>> read_image(encoded)
+    array([[7, 7, 7],
+           [7, 7, 7]], dtype=uint8)
+    """
+    _check_limit("max_pixels", max_pixels)
+    _check_limit("max_bytes", max_bytes)
+    data, name = _load(source, max_bytes)
+    kind = _format_of(data, name)
+    size = kind.size_of(data, name)
+    _check_size(size, max_pixels, name)
+    image = kind.decode(data, name)
+    if image.shape != size:
+        raise ReadError(
+            f"{name}: decoded to {image.shape}", f"{size}, as its header says", "fetch the file again"
+        )
+    return image
+
+
+def _check_limit(argument: str, value: int) -> None:
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+        raise ArgumentError(f"{argument} is {value!r}", "a whole number from 1", f"leave {argument} out")
+
+
+def _load(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
+    """Return the bytes and the name that errors give them."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        data, name = bytes(source), "<bytes>"
+    elif isinstance(source, str | Path):
+        name = str(source)
+        data = _load_file(Path(source), name, max_bytes)
+    else:
+        found = f"source is of type {type(source).__name__}"
+        raise ArgumentError(found, "a path or the bytes of a picture file", "pass str, Path or bytes")
+    if not data:
+        raise ReadError(
+            f"{name}: the file is empty", f"a {_READABLE} file", "fetch it again, or leave it out"
+        )
+    if len(data) > max_bytes:
+        raise _too_long(name, len(data), max_bytes)
+    return data, name
+
+
+def _load_file(path: Path, name: str, max_bytes: int) -> bytes:
+    try:
+        if path.is_dir():
+            raise ReadError(
+                f"{name}: this is a folder", "one picture file", "use scan() for folders of pictures"
+            )
+        if not path.is_file():
+            raise ReadError(f"{name}: there is no such file", "one picture file", "check the path")
+        length = path.stat().st_size
+        if length > max_bytes:
+            raise _too_long(name, length, max_bytes)
+        with path.open("rb") as file:
+            return file.read(max_bytes + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the path
+        raise ReadError(
+            f"{name!r}: cannot be opened ({error})", "a readable file", "check path and rights"
+        ) from error
+
+
+def _too_long(name: str, length: int, max_bytes: int) -> ReadError:
+    fix = "pass a larger max_bytes if you trust the file"
+    return ReadError(f"{name}: the file has {length:,} bytes", f"at most {max_bytes:,}", fix)
+
+
+def _format_of(data: bytes, name: str) -> _Format:
+    for kind in _FORMATS:
+        if data.startswith(kind.magic):
+            return kind
+    found = f"{name}: this is {_describe(data)}, whatever its name says"
+    raise ReadError(found, f"a {_READABLE} file", f"convert it to {_READABLE}, or leave it out")
+
+
+def _describe(data: bytes) -> str:
+    if data[128:132] == b"DICM":
+        return "a DICOM file"
+    for magic, kind in _OTHER_KINDS.items():
+        if data.startswith(magic):
+            return f"a {kind} file"
+    head = data[:256]
+    return "text" if head.isascii() and b"\x00" not in head else "not a picture that is known here"
+
+
+def _check_size(size: tuple[int, int], max_pixels: int, name: str) -> None:
+    height, width = size
+    found = f"{name}: the header says {width} x {height} pixels"
+    if height < 1 or width < 1:
+        raise ReadError(found, "at least 1 x 1", "fetch or export the file again, or leave it out")
+    if height * width > max_pixels:
+        fix = "pass a larger max_pixels if you trust the file"
+        raise ReadError(found, f"at most {max_pixels:,} pixels in all", fix)
+    if max(height, width) > MAX_SIDE:
+        raise ReadError(found, f"at most {MAX_SIDE:,} a side", "cut the picture into smaller ones")
