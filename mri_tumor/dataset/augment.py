@@ -17,8 +17,8 @@ class Augment:
     """Random changes of training pictures: takes uint8 `(N, S, S, 1)`, 0-255, and returns the same form.
 
     What is drawn for a picture depends on (seed, epoch, index) only: not on its batch, the thread, or the
-    pictures beside it. A picture is mirrored, turned, changed in contrast and brightness, then rounded and clipped
-    to 0-255. It is never mirrored upside down, because heads do not come so.
+    pictures beside it. A picture is mirrored, turned, changed in contrast and brightness, then rounded and
+    clipped to 0-255. It is never mirrored upside down, because heads do not come so.
 
     Args:
         rotation: largest angle in degrees, 0-180. Drawn uniformly from -rotation to +rotation; positive is

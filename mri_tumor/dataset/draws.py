@@ -1,7 +1,7 @@
 """Random numbers that depend on (purpose, seed, epoch, index) and on nothing else.
 
-Batches, threads, the number of pictures and earlier draws do not count, so one picture of one epoch can be made
-again alone. The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
+Batches, threads, the number of pictures and earlier draws do not count, so one picture of one epoch can be
+made again alone. The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number
 generators", OOPSLA 2014): integer arithmetic only, the same in NumPy and in a TensorFlow graph, the same in
 any version of either.
 """

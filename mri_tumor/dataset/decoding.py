@@ -1,0 +1,83 @@
+"""Pictures of a catalog, read and preprocessed by several threads, in order, a few ahead of their use."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mri_tumor.dataset.catalog import Record
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.reader import read_image
+from mri_tumor.errors import ArgumentError, MriTumorError, ReadError
+
+Picture = NDArray[np.uint8]
+OnError = Literal["raise", "skip"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def thread_count() -> int:
+    """Return how many pictures are decoded at the same time: one a processor this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def read_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Yield `function(item)` in the order of `items`, worked out in threads a few items ahead.
+
+    At most four results a thread wait at any time, so a folder of any length takes bounded memory. An
+    exception comes where its item's result would have come.
+    """
+    threads = thread_count()
+    waiting: deque[Future[R]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="mri-tumor-decode")
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= 4 * threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def decode(record: Record, preprocess: Preprocess) -> Picture:
+    """Return one record's picture, preprocessed: uint8 `(size, size, 1)`.
+
+    Raises:
+        ReadError: it cannot be read; names the record's id.
+    """
+    try:
+        return preprocess(read_image(record.path))
+    except MriTumorError as error:
+        found = f"picture {record.id!r}: {error.found}"
+        raise ReadError(found, error.expected, error.fix) from error
+
+
+def decoded(
+    records: Iterable[Record], preprocess: Preprocess, on_error: OnError = "raise"
+) -> Iterator[tuple[Record, Picture | ReadError]]:
+    """Yield each record with its picture, or with `on_error="skip"` with the error where there is none."""
+
+    def attempt(record: Record) -> tuple[Record, Picture | ReadError]:
+        try:
+            return record, decode(record, preprocess)
+        except ReadError as error:
+            if on_error == "raise":
+                raise
+            return record, error
+
+    return read_ahead(attempt, records)
+
+
+def check_on_error(on_error: str) -> None:
+    """Raise an ArgumentError unless `on_error` is "raise" or "skip"."""
+    if on_error not in ("raise", "skip"):
+        raise ArgumentError(f"on_error is {on_error!r}", '"raise" or "skip"', "pass one of the two")

@@ -1,0 +1,218 @@
+"""Catalog or shards to `tf.data`: decoded once, shuffled and augmented anew for every epoch.
+
+Order and augmentation are functions of (seed, epoch, index): `load(..., epoch=7)` alone gives what epoch 7
+of a run saw, and a catalog gives the same bytes as the shards written from it.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mri_tumor import plots
+from mri_tumor.dataset.augment import Augment
+from mri_tumor.dataset.catalog import Catalog
+from mri_tumor.dataset.decoding import OnError, check_on_error
+from mri_tumor.dataset.draws import check_whole, shuffled
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.stores import open_store
+from mri_tumor.errors import ArgumentError
+from mri_tumor.labels import display_name
+
+logger = logging.getLogger(__name__)
+
+MEMORY_LIMIT = 2 * 1024**3
+"""Bytes of decoded pictures that `Examples` keeps in memory; beyond it they are read again every epoch."""
+
+
+class Examples:
+    """The pictures of a catalog or a shard folder, ready for any number of epochs.
+
+    All pictures are read and checked here, once. Up to 2 GiB of them (42 000 at 224 x 224) stay in memory as
+    uint8; beyond that every epoch reads them again, and a file that was damaged meanwhile stops it.
+
+    Args:
+        source: a Catalog, or a folder that `write_tfrecords` made.
+        preprocess: for a catalog `Preprocess()` if None; for shards None or the one they were made with.
+        on_error: for a catalog, `"raise"` or `"skip"` at a picture that cannot be read. Damaged shards always
+            raise.
+
+    Attributes:
+        preprocess: the Preprocess of these pictures.
+        labels: class names in the order of the label numbers.
+        count: number of pictures.
+        ids: each picture's id, in order of index.
+        groups: each picture's group or None.
+        label_indices: int64 `(count,)`.
+        section: what a manifest's section `data` says about these pictures.
+        skipped: the pictures left out, each `{"id", "reason"}`.
+
+    Raises:
+        ArgumentError: an argument is of a wrong type.
+        CatalogError: the catalog is empty.
+        ReadError: a picture cannot be read; names its id.
+        ShardError: a shard is damaged; names it and the record.
+        ManifestMismatch: the folder has no shards' manifest, or other preprocessing than asked for.
+    """
+
+    def __init__(
+        self,
+        source: Catalog | str | Path,
+        preprocess: Preprocess | None = None,
+        *,
+        on_error: OnError = "raise",
+    ) -> None:
+        check_on_error(on_error)
+        self._store = open_store(source, preprocess)
+        self.preprocess: Preprocess = self._store.preprocess
+        self._images = self._read(on_error)
+        self.labels: tuple[str, ...] = self._store.labels
+        self.ids: tuple[str, ...] = self._store.ids
+        self.groups: tuple[str | None, ...] = self._store.groups
+        self.label_indices: NDArray[np.int64] = self._store.label_indices
+        self.section: dict[str, Any] = self._store.section
+        self.skipped: list[dict[str, str]] = self._store.skipped
+        self.count = len(self.ids)
+        if self.skipped:
+            logger.warning("%d pictures left out, such as %s", len(self.skipped), self.skipped[0]["reason"])
+
+    def batches(
+        self,
+        batch_size: int = 32,
+        augment: Augment | None = None,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+    ) -> tf.data.Dataset:
+        """Return one epoch as batches; arguments and elements as in `load`."""
+        check_whole("batch_size", batch_size, 1)
+        _check_augment(augment)
+        order = shuffled(self.count, seed, epoch)
+        if not shuffle:
+            order = np.arange(self.count, dtype=np.int64)
+        labels, ids = tf.constant(self.label_indices), tf.constant(self.ids)
+
+        def finish(places: Any, images: Any) -> dict[str, Any]:
+            if augment is not None:
+                images = augment(images, places, seed=seed, epoch=epoch)
+            chosen = {"label": tf.gather(labels, places), "id": tf.gather(ids, places)}
+            return {"image": images, **chosen, "index": places}
+
+        stream = self._streamed if self._images is None else self._gathered
+        data = stream(order, batch_size)
+        # A fixed order of the results is what makes a run repeatable; TensorFlow's default may change.
+        data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return data.prefetch(tf.data.AUTOTUNE)
+
+    def _read(self, on_error: OnError) -> Any:
+        size = self.preprocess.size
+        shape = (self._store.most, size, size, 1)
+        kept = np.empty(shape, np.uint8) if np.prod(shape, dtype=np.int64) <= MEMORY_LIMIT else None
+        count = self._store.read_all(kept, on_error)
+        if kept is None:
+            logger.info("%d pictures take more than %d bytes: read anew every epoch", count, MEMORY_LIMIT)
+            return None
+        with tf.device("CPU:0"):
+            return tf.constant(kept[:count])
+
+    def _gathered(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        images = self._images
+        places = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return places.map(lambda chosen: (chosen, tf.gather(images, chosen)))
+
+    def _streamed(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        size = self.preprocess.size
+        signature = (tf.TensorSpec((), tf.int64), tf.TensorSpec((size, size, 1), tf.uint8))
+
+        def pairs() -> Iterator[tuple[np.int64, NDArray[np.uint8]]]:
+            return zip(order, self._store.pictures(order), strict=True)
+
+        data = tf.data.Dataset.from_generator(pairs, output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(len(order))).batch(batch_size)
+
+
+def load(
+    source: Catalog | str | Path,
+    preprocess: Preprocess | None = None,
+    batch_size: int = 32,
+    augment: Augment | None = None,
+    shuffle: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+) -> tf.data.Dataset:
+    """Return one epoch of a catalog or a shard folder as a `tf.data.Dataset`.
+
+    All pictures are read and checked before this returns: shards by size, SHA-256 and every record's
+    checksum. For several epochs of the same pictures use `Examples`, which reads them once.
+
+    Args:
+        source: a Catalog, or a folder that `write_tfrecords` made.
+        preprocess: for a catalog `Preprocess()` if None; for shards None or the one they were made with.
+        batch_size: pictures a batch; the last one may hold fewer.
+        augment: random changes, or None.
+        shuffle: a new order for every (seed, epoch), over the whole set; otherwise the order of the source.
+        seed: from 0.
+        epoch: from 0.
+
+    Returns:
+        Batches of `{"image": uint8 (B, size, size, 1), "label": int64 (B,), "id": string (B,), "index": int64
+        (B,)}`. `index` is the position in the source.
+
+    Raises:
+        ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch: as `Examples`.
+    """
+    check_whole("batch_size", batch_size, 1)
+    _check_augment(augment)
+    return Examples(source, preprocess).batches(batch_size, augment, shuffle, seed, epoch)
+
+
+def preview(
+    source: Catalog | str | Path,
+    path: str | Path | None = None,
+    *,
+    augment: Augment | None,
+    count: int = 25,
+    seed: int = 0,
+    epoch: int = 0,
+    preprocess: Preprocess | None = None,
+) -> Figure:
+    """Draw the first augmented training examples of an epoch, five in a row, as training sees them.
+
+    They are the first `count` of `load(source, preprocess, augment=augment, shuffle=True, seed=seed,
+    epoch=epoch)`; of a catalog only these are read.
+
+    Args:
+        source: a Catalog, or a folder that `write_tfrecords` made.
+        path: where to save the drawing as PNG, or None.
+        augment: random changes, or None.
+        count: how many to draw; a smaller source shows all it has.
+        seed: from 0.
+        epoch: from 0.
+        preprocess: as in `load`.
+
+    Returns:
+        The figure; each picture's class stands above it.
+    """
+    check_whole("count", count, 1)
+    _check_augment(augment)
+    store = open_store(source, preprocess)
+    order = shuffled(store.most, seed, epoch)[:count]
+    images = np.stack(list(store.pictures(order)))
+    if augment is not None:
+        images = augment(images, order, seed=seed, epoch=epoch).numpy()
+    names = [display_name(store.labels[place]) for place in store.label_indices[order]]
+    title = f"The first {len(order)} training pictures of epoch {epoch}, seed {seed}"
+    figure = plots.grid(list(images), names, caption=title + (", augmented" if augment else ""))
+    if path is not None:
+        plots.save(figure, path)
+    return figure
+
+
+def _check_augment(augment: Any) -> None:
+    if augment is not None and not isinstance(augment, Augment):
+        raise ArgumentError(f"augment is {augment!r}", "an Augment or None", "pass dataset.Augment()")

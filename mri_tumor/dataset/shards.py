@@ -1,0 +1,232 @@
+"""A folder of shards, read so that a damaged record never becomes a picture."""
+
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+
+from mri_tumor.dataset.decoding import Picture
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.errors import ManifestMismatch, MriTumorError, ShardError
+from mri_tumor.files import sha256_of
+from mri_tumor.manifest import FILE_NAME, Manifest
+
+_HEADER, _FOOTER = 12, 4  # a TFRecord's length with its checksum before, and the data's checksum behind
+_AGAIN = "write the shards again with dataset.write_tfrecords"
+
+
+class Place(NamedTuple):
+    """Where one record lies: shard, first byte and number of bytes of its data, and their CRC-32."""
+
+    shard: str
+    start: int
+    length: int
+    checksum: int
+
+
+@dataclass(frozen=True)
+class ShardRecord:
+    """One record: the picture, uint8 `(size, size, 1)`, and what belongs to it."""
+
+    picture: Picture
+    label: int
+    id: str
+    group: str | None
+    index: int
+    place: Place
+
+
+def shard_name(place: int, shards: int) -> str:
+    """Return the file name of a shard.
+
+    >>> shard_name(0, 4)
+    'part-00000-of-00004.tfrecord'
+    """
+    return f"part-{place:05d}-of-{shards:05d}.tfrecord"
+
+
+class ShardFolder:
+    """A shard folder whose manifest and file names have been checked.
+
+    Args:
+        directory: what `write_tfrecords` wrote.
+
+    Raises:
+        ShardError: no folder is there, or a shard is missing or too many.
+        ManifestMismatch: the manifest is missing, damaged, or not that of shards.
+    """
+
+    def __init__(self, directory: str | Path) -> None:
+        self.directory = Path(directory)
+        if not self.directory.is_dir():
+            raise ShardError(f"{directory} is not a folder", "a folder of shards", "check the path")
+        self.manifest = Manifest.load(self.directory, kind="shards")
+        self.section, self._cards = _sections(self.manifest, self.directory / FILE_NAME)
+        self.preprocess = _preprocess(self.section, self.directory / FILE_NAME)
+        self.labels: tuple[str, ...] = tuple(self.section["labels"])
+        self.count: int = self.section["count"]
+        self._check_names()
+
+    def records(self) -> Iterator[ShardRecord]:
+        """Yield every record in order. Nothing comes out of a shard before its size and SHA-256 were checked.
+
+        Raises:
+            ShardError: a shard or a record is not what was written; names both.
+        """
+        seen: set[str] = set()
+        counts: Counter[str] = Counter()
+        for card in self._cards:
+            self._check_bytes(card)
+            for record in self._read(card, len(seen)):
+                if record.id in seen:
+                    raise _broken(card["name"], record.index, f"repeats the id {record.id!r}")
+                seen.add(record.id)
+                counts[self.labels[record.label]] += 1
+                yield record
+        if {label: counts[label] for label in self.labels} != self.section["counts"]:
+            raise ShardError(
+                f"{self.directory} holds {dict(counts)}",
+                f"{self.section['counts']}, as its manifest says",
+                _AGAIN,
+            )
+
+    def picture(self, place: Place) -> Picture:
+        """Return one record's picture, read anew from where `records` found it.
+
+        Raises:
+            ShardError: the bytes there have changed since.
+        """
+        with (self.directory / place.shard).open("rb") as file:
+            file.seek(place.start)
+            data = file.read(place.length)
+        if zlib.crc32(data) != place.checksum:
+            raise ShardError(
+                f"{place.shard}, the record at byte {place.start} changed while it was in use",
+                "shards that nobody writes to",
+                _AGAIN,
+            )
+        return self._parsed(data, place, 0).picture
+
+    def _check_names(self) -> None:
+        found = {path.name for path in self.directory.iterdir() if path.name.endswith(".tfrecord")}
+        named = [str(card["name"]) for card in self._cards]
+        usual = [shard_name(place, len(named)) for place in range(len(named))]
+        for name in (*(set(named) - found), *(found - set(named))):
+            what = "is missing" if name in named else "is not in the manifest"
+            raise ShardError(
+                f"{self.directory}: shard {name} {what}", f"the {len(named)} shards of the manifest", _AGAIN
+            )
+        if named != usual or sum(card["records"] for card in self._cards) != self.count:
+            raise ManifestMismatch(
+                f"{self.directory / FILE_NAME}: the list of shards contradicts itself",
+                f"{usual[0]}, ... that hold {self.count} records",
+                _AGAIN,
+            )
+
+    def _check_bytes(self, card: Mapping[str, Any]) -> None:
+        path = self.directory / card["name"]
+        if path.stat().st_size == card["bytes"] and sha256_of(path) == card["sha256"]:
+            return
+        # Reading on finds the record to name, if there is one.
+        for _ in self._read(card, None):
+            pass
+        raise ShardError(
+            f"shard {path} has {path.stat().st_size} bytes, SHA-256 {sha256_of(path):.12}...",
+            f"{card['bytes']} bytes, SHA-256 {card['sha256']:.12}... as the manifest says",
+            _AGAIN,
+        )
+
+    def _read(self, card: Mapping[str, Any], first: int | None) -> Iterator[ShardRecord]:
+        name, number, start = str(card["name"]), 0, _HEADER
+        try:
+            for data in tf.data.TFRecordDataset(str(self.directory / name)).as_numpy_iterator():
+                record = self._parsed(data, Place(name, start, len(data), zlib.crc32(data)), number)
+                if first is not None and record.index != first + number:
+                    raise _broken(name, number, f"has index {record.index} where {first + number} should be")
+                number, start = number + 1, start + len(data) + _FOOTER + _HEADER
+                yield record
+        except tf.errors.DataLossError as error:
+            raise _broken(name, number, "is damaged or cut off: its checksum does not fit") from error
+        if number != card["records"]:
+            raise ShardError(
+                f"shard {self.directory / name} ends after record {number - 1}: {number} records",
+                f"{card['records']} records, as the manifest says",
+                _AGAIN,
+            )
+
+    def _parsed(self, data: bytes, place: Place, number: int) -> ShardRecord:
+        try:
+            features = tf.train.Example.FromString(data).features.feature
+            image, name, group = (_only(features[key].bytes_list) for key in ("image", "id", "group"))
+            height, width, label, index = (
+                _only(features[key].int64_list) for key in ("height", "width", "label", "index")
+            )
+            text, together = name.decode(), group.decode() or None
+        except (DecodeError, ValueError) as error:
+            raise _broken(place.shard, number, f"is not an example of this library ({error})") from error
+        size = self.preprocess.size
+        if not (height == width == size and len(image) == size * size):
+            raise _broken(
+                place.shard, number, f"has {len(image)} bytes for {height} x {width} where size is {size}"
+            )
+        if not 0 <= label < len(self.labels):
+            raise _broken(
+                place.shard, number, f"has label {label} where there are {len(self.labels)} classes"
+            )
+        picture = np.frombuffer(image, np.uint8).reshape(size, size, 1)
+        return ShardRecord(picture, label, text, together, index, place)
+
+
+def _only(values: Any) -> Any:
+    if len(values.value) != 1:
+        raise ValueError("a feature is missing")
+    return values.value[0]
+
+
+def _broken(shard: str, number: int, what: str) -> ShardError:
+    return ShardError(f"shard {shard}: record {number} {what}", "the record as it was written", _AGAIN)
+
+
+def _sections(manifest: Manifest, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    data: Any = manifest.sections.get("data")
+    cards: Any = manifest.sections.get("shards")
+    wanted = {"labels": list, "preprocess": dict, "preprocess_digest": str, "count": int, "counts": dict}
+    entries = {"name": str, "records": int, "bytes": int, "sha256": str}
+    if (
+        _has(data, wanted)
+        and isinstance(cards, list)
+        and cards
+        and all(_has(card, entries) for card in cards)
+    ):
+        return data, cards
+    raise ManifestMismatch(
+        f"{path} lacks what shards need",
+        f"sections data ({', '.join(wanted)}) and shards ({', '.join(entries)})",
+        _AGAIN,
+    )
+
+
+def _has(section: Any, types: Mapping[str, type]) -> bool:
+    return isinstance(section, dict) and all(
+        isinstance(section.get(key), kind) for key, kind in types.items()
+    )
+
+
+def _preprocess(section: Mapping[str, Any], path: Path) -> Preprocess:
+    try:
+        preprocess = Preprocess.from_dict(section["preprocess"])
+    except MriTumorError as error:
+        raise ManifestMismatch(f"{path}: {error.found}", error.expected, _AGAIN) from error
+    if preprocess.digest != section["preprocess_digest"]:
+        raise ManifestMismatch(
+            f"{path} names preprocessing {section['preprocess_digest']:.12}",
+            f"{preprocess.digest:.12}",
+            _AGAIN,
+        )
+    return preprocess
