@@ -100,8 +100,8 @@ def refused(archive: str | Path, problems: list[str]) -> PackageError:
 def unpack(archive: str | Path, folder: Path, *, limits: Limits | None = None) -> list[str]:
     """Unpack what is harmless into an existing, empty folder and return what is wrong with the rest.
 
-    No link is followed or made, nothing is written outside the folder, and no more than `limits` allows is ever
-    unpacked, whatever the archive says about itself.
+    No link is followed or made, nothing is written outside the folder, and no more than `limits` allows is
+    ever unpacked, whatever the archive says about itself.
 
     Raises:
         PackageError: the archive cannot be read to its end, or is above the limits.

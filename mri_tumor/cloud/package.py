@@ -1,0 +1,149 @@
+"""Packages: the `model.tar.gz` that an endpoint is made from, here and on SageMaker."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mri_tumor.cloud.archive import Limits, pack, refused, unpack
+from mri_tumor.errors import ArgumentError, PackageError
+from mri_tumor.manifest import FILE_NAME, Manifest
+
+if TYPE_CHECKING:
+    from mri_tumor.models.classifier import Classifier
+
+VERSION = "1"
+"""The SavedModel's folder: TensorFlow Serving looks for one whose name is a number."""
+
+CLASSIFIER = "classifier"
+"""The folder with the classifier as `Classifier.load` takes it."""
+
+
+def package(classifier: "Classifier | str | Path", archive: str | Path) -> Path:
+    """Build the archive that an endpoint takes.
+
+    It holds the SavedModel (`1/`), the handler with what it needs (`code/`) and the classifier itself
+    (`classifier/`).
+
+    Args:
+        classifier: a Classifier, or a folder that `Classifier.save` or a training run wrote.
+        archive: where the `.tar.gz` goes; it appears whole or not at all.
+
+    Returns:
+        The archive's path.
+
+    Raises:
+        ArgumentError: `classifier` is neither.
+        ManifestMismatch: the folder holds no classifier, or a damaged one.
+    """
+    with tempfile.TemporaryDirectory(prefix="mri_tumor-package-") as temporary:
+        layout(classifier, temporary)
+        return pack(temporary, archive)
+
+
+def layout(classifier: "Classifier | str | Path", directory: str | Path) -> Path:
+    """Write what a package holds into a folder; a training job leaves this for the platform to pack.
+
+    Args:
+        classifier: a Classifier, or a folder that `Classifier.save` or a training run wrote.
+        directory: where; made if need be.
+
+    Raises:
+        ArgumentError: `classifier` is neither.
+        ManifestMismatch: the folder holds no classifier, or a damaged one.
+    """
+    directory = Path(directory)
+    kept = directory / CLASSIFIER
+    loaded = _saved(classifier, kept)
+    loaded.export(directory / VERSION, format="saved_model")
+    code = directory / "code"
+    code.mkdir(parents=True, exist_ok=True)
+    for source in handler_files():
+        shutil.copyfile(source, code / source.name)
+    loaded.manifest.save(code)
+    return directory
+
+
+def handler_files() -> list[Path]:
+    """Return the files that the handler consists of; the container needs nothing else but numpy."""
+    room = Path(__file__).parent
+    container = room / "container"
+    return [
+        container / "inference.py",
+        container / "bodies.py",
+        room.parent / "models" / "prediction.py",
+    ]
+
+
+def validate_package(path: str | Path, *, limits: Limits | None = None) -> Manifest:
+    """Check an archive without running anything of it.
+
+    Args:
+        path: the `.tar.gz`.
+        limits: how much it may hold.
+
+    Returns:
+        The manifest of the classifier in it.
+
+    Raises:
+        PackageError: everything that is wrong with it, and how to mend each.
+    """
+    with tempfile.TemporaryDirectory(prefix="mri_tumor-validate-") as temporary:
+        return unpack_package(path, temporary, limits=limits)
+
+
+def unpack_package(path: str | Path, folder: str | Path, *, limits: Limits | None = None) -> Manifest:
+    """Unpack an archive into an empty folder, check it like `validate_package` and return its manifest."""
+    from mri_tumor.cloud.checks import check_layout
+
+    if not isinstance(path, str | Path):
+        found = f"the package is a {type(path).__name__}"
+        raise ArgumentError(found, "the path of a model.tar.gz", "build one with mri_tumor.cloud.package")
+    problems = unpack(path, Path(folder), limits=limits)
+    manifest, more = check_layout(Path(folder))
+    if problems or more or manifest is None:
+        raise refused(path, problems + more)
+    return manifest
+
+
+def classifier_of(path: str | Path) -> "Classifier":
+    """Load the classifier that an archive holds.
+
+    Raises:
+        PackageError: the archive cannot be used, or holds no classifier.
+    """
+    from mri_tumor.models.classifier import Classifier
+
+    with tempfile.TemporaryDirectory(prefix="mri_tumor-classifier-") as temporary:
+        unpack_package(path, temporary)
+        kept = Path(temporary) / CLASSIFIER
+        if not kept.is_dir():
+            raise PackageError(
+                f"{path} holds no folder {CLASSIFIER}/",
+                "an archive as mri_tumor.cloud.package writes it",
+                "deploy it, or build the archive again from the classifier",
+            )
+        return Classifier.load(kept)
+
+
+def _saved(classifier: "Classifier | str | Path", folder: Path) -> "Classifier":
+    """Put the classifier's own files into `folder`; a saved one is copied, so that its digests stay true."""
+    from mri_tumor.models.classifier import MODEL_FILE, Classifier
+
+    if isinstance(classifier, Classifier):
+        classifier.save(folder)
+        return classifier
+    if not isinstance(classifier, str | Path):
+        raise ArgumentError(
+            f"the classifier is a {type(classifier).__name__}",
+            "a Classifier, or a folder that Classifier.save or a training run wrote",
+            "pass one of them",
+        )
+    source = Path(classifier)
+    if (source / CLASSIFIER / FILE_NAME).is_file():  # a run's folder
+        source = source / CLASSIFIER
+    loaded = Classifier.load(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in (MODEL_FILE, FILE_NAME):
+        shutil.copyfile(source / name, folder / name)
+    return loaded
