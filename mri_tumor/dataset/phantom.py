@@ -1,8 +1,8 @@
 """Phantoms: synthetic axial head slices with and without tumours, the library's embedded data set.
 
-Heads, scanner and framing are drawn from the patient's number alone, the tumour from patient and class: a head
-tells nothing of the class but its level, since pituitary tumours sit at the skull's base as real ones do. They
-are for learning, demos and tests; a score on them says nothing about real patients.
+Heads, scanner and framing are drawn from the patient's number alone, the tumour from patient and class: a
+head tells nothing of the class but its level, since pituitary tumours sit at the skull's base as real ones
+do. They are for learning, demos and tests; a score on them says nothing about real patients.
 """
 
 import csv
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.phantom_anatomy import paint_head
-from mri_tumor.dataset.phantom_canvas import Array, Frame, enlarge
+from mri_tumor.dataset.phantom_scanner import Scanner
 from mri_tumor.dataset.phantom_tumour import paint_tumour
 from mri_tumor.errors import ArgumentError, CatalogError
 from mri_tumor.files import whole_folder
@@ -78,10 +78,10 @@ def make_phantoms(
 ) -> Catalog:
     """Write a data set of phantoms as PNGs under `Training/` and `Testing/` and return its catalog.
 
-    Every patient shows one to three slices. As in real collections some pictures are copies: in `Training/` an
-    exact, a mirrored, a resized one and one of another brightness, and in `Testing/` at least one picture that
-    is a copy of a training picture, for `audit` to find. Test patients are otherwise not in `Training/`.
-    `groups.csv` (path, group) names each picture's patient: `scan(directory, groups=directory / "groups.csv")`.
+    Every patient shows one to three slices. As in real collections some pictures are copies: in `Training/`
+    an exact, a mirrored, a resized one and one of another brightness, and in `Testing/` at least one picture
+    that is a copy of a training picture, for `audit` to find. Test patients are otherwise not in `Training/`.
+    `groups.csv` (path, group) names each picture's patient; `scan` takes it as `groups`.
 
     Args:
         directory: where to write; new, empty, or holding phantoms, which are replaced.
@@ -168,14 +168,13 @@ def _slices(split: str, label: str, count: int, first: int, seed: int) -> Iterat
 
 
 def _render(label: str, patient: int, slice_: int, shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    scanner = _stream(seed, patient, 1)
     offset = _offset(slice_)
-    frame = _frame(scanner, shape)
-    head_stream = _stream(seed, patient, 0)
-    head = paint_head(head_stream, _level(head_stream, label), frame, offset)
-    paint_tumour(_stream(seed, patient, 2, LABELS.index(label)), label, head, offset)
-    noise = _stream(seed, patient, 3, LABELS.index(label), slice_)
-    return _scan(scanner, noise, head.image)
+    rng = _stream(seed, patient)
+    scanner, level = Scanner.draw(rng), _level(rng, label)
+    head = paint_head(rng, level, scanner.frame(shape), offset)
+    kind = LABELS.index(label)
+    paint_tumour(_stream(seed, patient, 1, kind), label, head, offset)
+    return scanner.scan(_stream(seed, patient, 2, kind, slice_), head.image)
 
 
 def _stream(seed: int, *purpose: int) -> np.random.Generator:
@@ -196,34 +195,8 @@ def _level(rng: np.random.Generator, label: str) -> str:
 
 
 def _shape(patient: int, size: int, seed: int) -> tuple[int, int]:
-    height, width = _stream(seed, patient, 5).uniform(0.9, 1.1, 2)
+    height, width = _stream(seed, patient, 3).uniform(0.9, 1.1, 2)
     return round(size * height), round(size * width)
-
-
-def _frame(rng: np.random.Generator, shape: tuple[int, int]) -> Frame:
-    height, width = shape
-    side = min(shape)
-    scale = side * rng.uniform(0.36, 0.46)
-    x, y = rng.normal(0, 0.015, 2) * side
-    turn = float(np.radians(rng.normal(0, 6)))
-    return Frame(shape, float(scale), turn, (float(width / 2 + x), float(height / 2 + y + 0.02 * side)))
-
-
-def _scan(rng: np.random.Generator, noise: np.random.Generator, image: Array) -> NDArray[np.uint8]:
-    """Give a painted head what a scanner adds: blur, bias field, Rician noise, window."""
-    shape = (image.shape[0], image.shape[1])
-    blur = rng.uniform(0.5, 0.9) * min(shape) / 256
-    image = cv2.GaussianBlur(image, (5, 5), max(blur, 0.2))
-    bias = enlarge(np.asarray(rng.normal(0, 0.12, (3, 3)), np.float32), shape)
-    image = image * (1 + bias)
-    spread = np.float32(rng.uniform(1.5, 6))
-    real = image + spread * noise.standard_normal(shape, np.float32)
-    image = cv2.magnitude(real, spread * noise.standard_normal(shape, np.float32))
-    floor = np.float32(rng.uniform(-4, 6))
-    gain, bend = np.float32(rng.uniform(0.55, 1.25)), np.float32(rng.uniform(0.8, 1.25))
-    table_in = np.clip(image * gain, 0, 255).astype(np.uint8)
-    table = np.clip(255 * (np.arange(256) / 255) ** bend + floor, 0, 255).astype(np.uint8)
-    return np.asarray(cv2.LUT(table_in, table), np.uint8)
 
 
 def _write(path: Path, image: NDArray[np.uint8]) -> None:
