@@ -220,8 +220,8 @@ def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource 
     Args:
         root: a folder that holds one folder a class, or `Training/` and `Testing/` (or one of them, or
             `train/` and `test/`) that do; these fill `.split`. Folder names may be any alias that
-            `labels.label_of` knows. Folders inside a class folder are read too; hidden files and files that are no pictures by
-            their name are left aside.
+            `labels.label_of` knows. Folders inside a class folder are read too; hidden files and files that
+            are no pictures by their name are left aside.
         classes: the class names in the order of the model's outputs.
         groups: id -> group, or the path of a CSV table with the columns `path` or `id`, and `group`, or a
             function of the id.

@@ -84,9 +84,11 @@ def _assign(catalog: Catalog, shares: Sequence[float], by: str, seed: int) -> tu
         raise ArgumentError(f"by is {by!r}", '"group" or "image"', 'pass by="group"')
     if not isinstance(seed, int):
         raise ArgumentError(f"seed is {seed!r}", "a whole number", "pass seed=0")
+    if not len(catalog):
+        raise CatalogError("the catalog holds no picture", "pictures to divide", "check what was selected")
     if by == "image":
         warnings.warn(
-            'split by="image": copies and slices of one patient can lie on both sides; scores will be too high',
+            'split by="image": copies and slices of a patient can lie on both sides: scores come out high',
             stacklevel=3,
         )
         members = [[place] for place in range(len(catalog))]
@@ -132,7 +134,7 @@ def _deal(
 
 
 def _deal_class(groups: Sequence[_Group], shares: Sequence[float], totals: list[float]) -> dict[_Group, int]:
-    """Deal the groups of one class in the given order; `totals` is how full the parts are, all classes in all."""
+    """Deal the groups of one class in the given order; `totals` says how full the parts are in all."""
     sizes = [0] * len(shares)
     parts = {}
     for dealt, group in enumerate(groups):
