@@ -1,0 +1,190 @@
+"""The training job: shards in, a package's content out, under SageMaker's training contract.
+
+The same file runs on SageMaker and, started by `Estimator(instance_type="local")`, on this machine. It imports
+only what AWS's TensorFlow training image holds.
+"""
+
+import json
+import logging
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mri_tumor.cloud.container.settings import Settings, parse
+from mri_tumor.cloud.process import WATCH_STDIN, when_parent_ends
+from mri_tumor.errors import ArgumentError, ManifestMismatch, MriTumorError
+from mri_tumor.manifest import Manifest
+
+logger = logging.getLogger(__name__)
+
+_NUMBER = "([-+0-9.e]+)"
+METRICS = {
+    name: f" {name} {_NUMBER}" for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+}
+"""Name -> regular expression that finds it in the line that the job logs after each epoch.
+
+>>> import re
+>>> line = "epoch 3/20  loss 0.41  accuracy 0.87  val_loss 0.52  val_accuracy 0.81  learning_rate 0.001"
+>>> re.search(METRICS["val_accuracy"], line)[1], re.search(METRICS["loss"], line)[1]
+('0.81', '0.41')
+"""
+
+_KEPT = ("manifest.json", "history.csv", "curves.png", "confusion.png")
+_SHOWN = 1024  # characters of the failure file that SageMaker shows
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a job reads and writes, as the platform's environment says.
+
+    Args:
+        channels: name -> folder.
+        model: what becomes `model.tar.gz`.
+        data: what is kept beside the model.
+        run: the run's folder, under the checkpoints: a job that was stopped goes on from there.
+        failure: the file for the reason of a failure.
+    """
+
+    channels: dict[str, Path]
+    model: Path
+    data: Path
+    run: Path
+    failure: Path
+
+    @classmethod
+    def of(cls, environ: Mapping[str, str]) -> "Places":
+        """Read the places from the `SM_` variables; what is not set lies under `/opt/ml`."""
+        model = Path(environ.get("SM_MODEL_DIR", "/opt/ml/model"))
+        base = model.parent
+        output = Path(environ.get("SM_OUTPUT_DIR", base / "output"))
+        prefix = "SM_CHANNEL_"
+        channels = {
+            name.removeprefix(prefix).lower(): Path(place)
+            for name, place in environ.items()
+            if name.startswith(prefix)
+        }
+        data = Path(environ.get("SM_OUTPUT_DATA_DIR", output / "data"))
+        return cls(channels, model, data, base / "checkpoints" / "run", output / "failure")
+
+
+def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
+    """Run the job as the platform starts it; the reason of a failure goes to the failure file.
+
+    Args:
+        argv: the hyperparameters as `--name value`.
+        environ: the platform's environment.
+
+    Returns:
+        The exit code: 0, or 1 after a failure.
+    """
+    _log_to_output()
+    if environ.get(WATCH_STDIN):
+        when_parent_ends(lambda: os._exit(1))
+    places = Places.of(environ)
+    try:
+        run(argv, environ)
+    except Exception as error:
+        reason = str(error) if isinstance(error, MriTumorError) else f"{type(error).__name__}: {error}"
+        logger.error("%s", traceback.format_exc())
+        places.failure.parent.mkdir(parents=True, exist_ok=True)
+        places.failure.write_text(f"{reason[:_SHOWN]}\n\n{traceback.format_exc()}", encoding="utf-8")
+        return 1
+    return 0
+
+
+def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Train on the channels `train` and `validation` and leave a package's content in the model folder.
+
+    The channels are shard folders as `write_tfrecords` makes them. A channel `weights` holds the file of
+    weights that the network starts from.
+
+    Raises:
+        MriTumorError: a hyperparameter, a channel or the training is not as it should be.
+    """
+    settings = parse(argv)
+    places = Places.of(environ)
+    _check_hosts(environ)
+    train, validation = (_shards(places, name) for name in ("train", "validation"))
+    weights = _weights(places, settings)
+    logger.info("job: model %s, recipe %s", settings.model, json.dumps(settings.recipe().to_dict()))
+
+    from mri_tumor.cloud.package import layout
+    from mri_tumor.models.training import train as train_model
+
+    model = _build(settings, weights, Manifest.load(train, kind="shards"))
+    train_model(model, train, validation, recipe=settings.recipe(), run_dir=places.run, refit=settings.refit)
+    layout(places.run, places.model)
+    places.data.mkdir(parents=True, exist_ok=True)
+    for name in _KEPT:
+        if (places.run / name).is_file():
+            shutil.copyfile(places.run / name, places.data / name)
+    logger.info("job: done, the model lies in %s", places.model)
+
+
+def _log_to_output() -> None:
+    # Only what is ours in detail: the platform charges for every line of the log.
+    logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING, force=True)
+    logging.getLogger("mri_tumor").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+
+
+def _check_hosts(environ: Mapping[str, str]) -> None:
+    hosts = json.loads(environ.get("SM_HOSTS", "[]"))
+    if len(hosts) > 1:
+        raise ArgumentError(
+            f"the job runs on {len(hosts)} hosts", "one host in this release", "set instance_count to 1"
+        )
+
+
+def _shards(places: Places, name: str) -> Path:
+    folder = places.channels.get(name)
+    if folder is None or not folder.is_dir():
+        known = ", ".join(sorted(places.channels)) or "none"
+        raise ArgumentError(
+            f"there is no channel {name!r} (given: {known})",
+            "the channels train and validation, each a folder of shards",
+            "split with dataset.split, write both with dataset.write_tfrecords, and pass both to fit",
+        )
+    try:
+        Manifest.load(folder, kind="shards")
+    except ManifestMismatch as error:
+        raise ManifestMismatch(f"channel {name!r}: {error.found}", error.expected, error.fix) from error
+    return folder
+
+
+def _weights(places: Places, settings: Settings) -> str | Path | None:
+    folder = places.channels.get("weights")
+    if folder is None:
+        return settings.weights
+    files = sorted(folder.glob("*.h5"))
+    if settings.weights is not None or not files:
+        found = f"and the hyperparameter weights={settings.weights!r}" if files else "without a file *.h5"
+        raise ArgumentError(
+            f"there is a channel 'weights' {found}",
+            "one of the two, the channel with a file",
+            "leave one out",
+        )
+    return files[0]
+
+
+def _build(settings: Settings, weights: str | Path | None, shards: Manifest) -> Any:
+    import keras
+
+    from mri_tumor.models.builders import build
+
+    data = shards.sections["data"]
+    # The same seed gives the same network, whatever was drawn before.
+    keras.utils.set_random_seed(settings.recipe().seed)
+    size, classes = data["preprocess"]["size"], len(data["labels"])
+    try:
+        return build(settings.model, weights, size=size, classes=classes, **settings.options)
+    except ArgumentError as error:
+        if not settings.options:
+            raise
+        known = f"{error.expected}; besides, every job knows {', '.join(Settings.known())}"
+        raise ArgumentError(error.found, known, error.fix) from error

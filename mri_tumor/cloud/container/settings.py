@@ -1,0 +1,137 @@
+"""Hyperparameters: from the command line of a job to typed choices."""
+
+import ast
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from mri_tumor.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from mri_tumor.models.recipe import Recipe
+
+_OWN = ("model", "weights", "refit")
+# What SDKs and the platform's tuning add for themselves.
+_FOREIGN = ("sagemaker_", "_tuning_", "model_dir")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a job's hyperparameters say.
+
+    Args:
+        model: one of `models.available()`.
+        weights: None or `"imagenet"`; a file of weights comes as the channel `weights`.
+        refit: after selection on validation, train anew on all.
+        choices: fields of `Recipe`.
+        augment: fields of `Augment`.
+        options: what is left, for `models.build`: dropout, frozen and the network's own options.
+    """
+
+    model: str = "small_cnn"
+    weights: str | None = None
+    refit: bool = False
+    choices: Mapping[str, Any] = field(default_factory=dict)
+    augment: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @staticmethod
+    def known() -> tuple[str, ...]:
+        """Return the names that every job knows, whatever its network."""
+        choices, augment = _names()
+        return (*_OWN, "dropout", "frozen", *choices, *augment)
+
+    def recipe(self) -> "Recipe":
+        """Return the recipe.
+
+        Raises:
+            ArgumentError: a value is of the wrong kind or outside its range.
+        """
+        from mri_tumor.dataset.augment import Augment
+        from mri_tumor.models.recipe import Recipe
+
+        choices = dict(self.choices)
+        given = choices.pop("augment", True)
+        if given is None or given is False:
+            if self.augment:
+                raise ArgumentError(
+                    f"augment is off, and {', '.join(self.augment)} given", "one of the two", "leave one out"
+                )
+            return Recipe.from_dict({**choices, "augment": None})
+        if given is not True and not isinstance(given, Mapping):
+            raise ArgumentError(f"augment is {given!r}", "true, false or an object", "leave it out")
+        changes = {**(given if given is not True else {}), **self.augment}
+        return Recipe.from_dict({**choices, "augment": {**Augment().to_dict(), **changes}})
+
+
+def parse(argv: Sequence[str]) -> Settings:
+    """Read hyperparameters from a command line, with values in JSON or as Python writes them.
+
+    Args:
+        argv: `--name value` or `--name=value`, again and again.
+
+    Raises:
+        ArgumentError: something else, or a value that its name does not take.
+
+    >>> settings = parse(["--epochs", "3", "--refit", "True", "--rotation", "10", "--model_dir", "s3://b/m"])
+    >>> settings.refit, settings.recipe().epochs, settings.recipe().augment.rotation
+    (True, 3, 10.0)
+    """
+    values = {name: value_of(text) for name, text in _pairs(argv) if not name.startswith(_FOREIGN)}
+    choices, augment = _names()
+    settings = Settings(
+        **{name: values.pop(name) for name in _OWN if name in values},
+        choices={name: values.pop(name) for name in choices if name in values},
+        augment={name: values.pop(name) for name in augment if name in values},
+        options=values,
+    )
+    _check(settings)
+    settings.recipe()
+    return settings
+
+
+def value_of(text: str) -> Any:
+    """Return the value that a text stands for; a text that is neither JSON nor Python stands for itself.
+
+    >>> value_of("true"), value_of("True"), value_of("1e-3"), value_of("small_cnn"), value_of('"8"')
+    (True, True, 0.001, 'small_cnn', 8)
+    """
+    for read in (json.loads, ast.literal_eval):
+        try:
+            value = read(text)
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        # SageMaker's tuning puts its choices into quotes of their own.
+        return value_of(value) if isinstance(value, str) and value != text else value
+    return text
+
+
+def _pairs(argv: Sequence[str]) -> list[tuple[str, str]]:
+    pairs, rest = [], list(argv)
+    while rest:
+        name, equals, value = rest.pop(0).partition("=")
+        if not name.startswith("--") or not (equals or rest):
+            raise ArgumentError(
+                f"the hyperparameter {name[:80]!r} "
+                + ("has no value" if name.startswith("--") else "has no --"),
+                "--name value",
+                f"give them as --name value, the names being {', '.join(Settings.known())}",
+            )
+        pairs.append((name.removeprefix("--").replace("-", "_"), value if equals else rest.pop(0)))
+    return pairs
+
+
+def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
+    from mri_tumor.dataset.augment import Augment
+    from mri_tumor.models.recipe import Recipe
+
+    return tuple(item.name for item in fields(Recipe)), tuple(item.name for item in fields(Augment))
+
+
+def _check(settings: Settings) -> None:
+    kinds = {"model": str, "weights": str | None, "refit": bool}
+    for name, kind in kinds.items():
+        value = getattr(settings, name)
+        if not isinstance(value, kind):
+            raise ArgumentError(f"the hyperparameter {name} is {value!r}", f"{kind}", f"leave {name} out")
