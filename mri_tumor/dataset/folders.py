@@ -62,9 +62,10 @@ def _find_classes(root: Path, place: Path, split: str | None, classes: Sequence[
             "rename or move them, or pass their names in classes=",
         )
     _refuse_strays(place, [])
+    above = (root.resolve(), place.resolve())
     pictures: dict[str, list[Path]] = {label: [] for label in classes}
     for folder, label in labels.items():
-        pictures[str(label)] += _pictures(folder)
+        pictures[str(label)] += _pictures(folder, above)
     empty = [label for label, paths in pictures.items() if not paths]
     if empty:
         raise CatalogError(
@@ -77,10 +78,10 @@ def _find_classes(root: Path, place: Path, split: str | None, classes: Sequence[
             yield Found(_id_of(path, root), path, label, split)
 
 
-def _pictures(folder: Path) -> list[Path]:
+def _pictures(folder: Path, above: tuple[Path, ...]) -> list[Path]:
     ignored: Counter[str] = Counter()
     pictures = []
-    for path in _walk(folder, ()):
+    for path in _walk(folder, above):
         if path.suffix.lower() in PICTURE_SUFFIXES:
             pictures.append(path)
         else:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
     Raises:
         ArgumentError: there is none, one is empty or comes twice, or `classes` is a text.
     """
-    names = () if isinstance(classes, str) else tuple(classes)
+    names = tuple(classes) if isinstance(classes, Iterable) and not isinstance(classes, str) else ()
     if not names or not all(isinstance(name, str) and name for name in names) or len(set(names)) < len(names):
         raise ArgumentError(
             f"classes is {classes!r}", "different class names in order", "pass a tuple of names"
@@ -51,7 +51,15 @@ def checked_classes(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def check_records(records: Sequence[Record], classes: Sequence[str]) -> None:
-    """Raise a CatalogError if an id comes twice or a label is not among the classes."""
+    """Raise an error if something is no record, a name is empty, an id comes twice or a label is strange."""
+    for record in records:
+        if not isinstance(record, Record):
+            raise ArgumentError(
+                f"an item is a {type(record).__name__}", "Record", "pass Record(id, path, label)"
+            )
+        for field in ("id", "group", "split"):
+            if getattr(record, field) == "":
+                raise ArgumentError(f"the {field} is '' for {record.path}", "a name", f"give it a {field}")
     twice = [name for name, count in Counter(record.id for record in records).items() if count > 1]
     if twice:
         raise CatalogError(

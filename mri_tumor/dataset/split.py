@@ -7,6 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 from mri_tumor.dataset.audit import audit
 from mri_tumor.dataset.catalog import Catalog
@@ -62,7 +63,7 @@ def folds(
         CatalogError: a class has fewer than `n` groups.
         ReadError: the audit cannot read a picture.
     """
-    if not isinstance(n, int) or n < 2:
+    if not isinstance(n, Integral) or n < 2:
         raise ArgumentError(f"n is {n!r}", "a whole number of folds from 2", "pass n=5")
     catalog, parts = _assign(catalog, [1 / n] * n, by, seed)
     every = set(range(n))
@@ -82,7 +83,7 @@ def _assign(catalog: Catalog, shares: Sequence[float], by: str, seed: int) -> tu
     """Return the catalog with groups, and the part of every picture's id."""
     if by not in ("group", "image"):
         raise ArgumentError(f"by is {by!r}", '"group" or "image"', 'pass by="group"')
-    if not isinstance(seed, int):
+    if not isinstance(seed, Integral):
         raise ArgumentError(f"seed is {seed!r}", "a whole number", "pass seed=0")
     if not len(catalog):
         raise CatalogError("the catalog holds no picture", "pictures to divide", "check what was selected")
