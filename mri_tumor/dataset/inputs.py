@@ -13,7 +13,7 @@ from mri_tumor.dataset.decoding import Picture, decode, read_ahead
 from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.errors import ArgumentError
+from mri_tumor.errors import ArgumentError, MriTumorError, ReadError
 from mri_tumor.manifest import FILE_NAME
 
 Named = tuple[str, Picture]
@@ -81,7 +81,7 @@ def _named(images: Any, preprocess: Preprocess) -> Iterator[Named]:
     if _is_examples(images):
         return _examples(images, preprocess)
     if _is_array(images):
-        return _array(_as_array(images), preprocess)
+        return _array(np.asarray(images), preprocess)
     if isinstance(images, Iterable) and not isinstance(images, dict | bytearray | memoryview):
         return _listed(images, preprocess)
     raise ArgumentError(f"images is {_what(images)}", _TAKEN, "pass one of these")
@@ -94,13 +94,21 @@ def _listed(items: Iterable[Any], preprocess: Preprocess) -> Iterator[Named]:
             return item.id, decode(item, preprocess)
         if isinstance(item, str | Path):
             return str(item), preprocess(read_image(item))
+        name = f"element {place} of images"
         if isinstance(item, bytes):
-            return str(place), preprocess(read_image(item))
+            return str(place), _encoded(item, preprocess, name)
         if _is_array(item):
-            return str(place), _one(_as_array(item), preprocess, f"element {place} of images")
-        raise ArgumentError(f"element {place} of images is {_what(item)}", _TAKEN, "pass one of these")
+            return str(place), _one(np.asarray(item), preprocess, name)
+        raise ArgumentError(f"{name} is {_what(item)}", _TAKEN, "pass one of these")
 
     return read_ahead(prepared, enumerate(items))
+
+
+def _encoded(data: bytes, preprocess: Preprocess, name: str) -> Picture:
+    try:
+        return preprocess(read_image(data))
+    except MriTumorError as error:
+        raise ReadError(f"{name}: {error.found}", error.expected, error.fix) from error
 
 
 def _array(images: np.ndarray[Any, Any], preprocess: Preprocess) -> Iterator[Named]:
@@ -112,7 +120,7 @@ def _array(images: np.ndarray[Any, Any], preprocess: Preprocess) -> Iterator[Nam
 
 def _one(image: np.ndarray[Any, Any], preprocess: Preprocess, name: str) -> Picture:
     _check_pixels(image, name)
-    if image.ndim == 2:
+    if image.ndim == 2 and image.size:
         return preprocess(image)
     if image.ndim == 3 and image.shape[-1] == 1:
         return _preprocessed(image, preprocess, name)
@@ -219,10 +227,6 @@ def _text(name: Any) -> str:
 def _is_array(value: Any) -> bool:
     # Tensors of any library come as arrays; a text or number in an array does not make a picture.
     return hasattr(value, "__array__") and hasattr(value, "shape")
-
-
-def _as_array(value: Any) -> np.ndarray[Any, Any]:
-    return np.asarray(value)
 
 
 def _is_dataset(value: Any) -> bool:

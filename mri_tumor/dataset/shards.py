@@ -83,9 +83,9 @@ class ShardFolder:
         counts: Counter[str] = Counter()
         for card in self._cards:
             self._check_bytes(card)
-            for record in self._read(card, len(seen)):
+            for number, record in enumerate(self._read(card, len(seen))):
                 if record.id in seen:
-                    raise _broken(card["name"], record.index, f"repeats the id {record.id!r}")
+                    raise _broken(card["name"], number, f"repeats the id {record.id!r}")
                 seen.add(record.id)
                 counts[self.labels[record.label]] += 1
                 yield record
@@ -198,12 +198,8 @@ def _sections(manifest: Manifest, path: Path) -> tuple[dict[str, Any], list[dict
     cards: Any = manifest.sections.get("shards")
     wanted = {"labels": list, "preprocess": dict, "preprocess_digest": str, "count": int, "counts": dict}
     entries = {"name": str, "records": int, "bytes": int, "sha256": str}
-    if (
-        _has(data, wanted)
-        and isinstance(cards, list)
-        and cards
-        and all(_has(card, entries) for card in cards)
-    ):
+    listed = isinstance(cards, list) and cards and all(_has(card, entries) for card in cards)
+    if listed and _has(data, wanted) and all(isinstance(label, str) for label in data["labels"]):
         return data, cards
     raise ManifestMismatch(
         f"{path} lacks what shards need",
