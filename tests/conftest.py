@@ -1,4 +1,4 @@
-"""What all tests share: generated class folders, and the public pictures where they lie beside the checkout."""
+"""What all tests share: generated class folders, and the public pictures if they lie beside the checkout."""
 
 import os
 from collections.abc import Callable
@@ -11,6 +11,11 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 import cv2
 import numpy as np
 import pytest
+from hypothesis import settings
+
+# How long an example takes says something about the machine, not about the law it tests.
+settings.register_profile("here", deadline=None)
+settings.load_profile("here")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
@@ -30,7 +35,7 @@ def shared() -> Path:
 
 
 def head(seed: int, size: tuple[int, int] = (96, 80)) -> np.ndarray:
-    """Return a small uint8 picture (height, width): a bright textured ellipse on black, another for each seed."""
+    """Return a small uint8 picture (height, width): a bright textured ellipse on black, one a seed."""
     rng = np.random.default_rng(seed)
     height, width = size
     picture = np.zeros((height, width), np.uint8)

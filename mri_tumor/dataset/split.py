@@ -81,6 +81,8 @@ class _Group:
 
 def _assign(catalog: Catalog, shares: Sequence[float], by: str, seed: int) -> tuple[Catalog, dict[str, int]]:
     """Return the catalog with groups, and the part of every picture's id."""
+    if not isinstance(catalog, Catalog):
+        raise ArgumentError(f"catalog is a {type(catalog).__name__}", "a Catalog", "pass scan(folder)")
     if by not in ("group", "image"):
         raise ArgumentError(f"by is {by!r}", '"group" or "image"', 'pass by="group"')
     if not isinstance(seed, Integral):
