@@ -29,8 +29,8 @@ class Estimator:
     """Trains a classifier in a job of its own, as SageMaker runs it.
 
     The hyperparameters are the fields of `models.Recipe` and `dataset.Augment`, with `model` (one of
-    `models.available()`), `refit`, `weights`, and the options of `models.build`. The size of the pictures and
-    the classes come from the shards.
+    `models.available()`), `refit`, `allow_leakage`, `weights`, and the options of `models.build`. The size of
+    the pictures and the classes come from the shards.
 
     Args:
         instance_type: `"local"`: a process of its own on this machine.

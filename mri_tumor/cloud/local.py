@@ -6,9 +6,9 @@ import logging
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import pack
@@ -53,15 +53,17 @@ class LocalJob:
         self._write_configuration(places, hyperparameters)
         command = [part for name, value in hyperparameters.items() for part in (f"--{name}", value)]
         environment = self._environment(places, hyperparameters, command)
-        child = process.start(
-            [str(_ENTRY), *command], environment=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-        )
-        try:
-            self._follow(child, logs)
-            status = child.wait()
-        finally:
-            # After an exception, Ctrl-C too, nothing is left running. The checkpoints are.
-            process.stop(child)
+        with self.log.open("ab") as log:
+            # The job's own lines come on standard output; TensorFlow's chatter goes straight to the file.
+            child = process.start(
+                [str(_ENTRY), *command], environment=environment, stdout=subprocess.PIPE, stderr=log
+            )
+            try:
+                _follow(child, log, logs)
+                status = child.wait()
+            finally:
+                # After an exception, Ctrl-C too, nothing is left running; the checkpoints stay.
+                process.stop(child)
         if status != 0:
             raise self._failed(status)
         pack(self.base / "model", self.archive)
@@ -128,15 +130,6 @@ class LocalJob:
         others = {name: value for name, value in os.environ.items() if not name.startswith("SM_")}
         return {**others, **own}
 
-    def _follow(self, child: subprocess.Popen[bytes], logs: bool) -> None:
-        """Keep the job's lines, and log them as they come."""
-        with self.log.open("a", encoding="utf-8") as log:
-            for line in _lines(child):
-                log.write(line + "\n")
-                log.flush()
-                if logs:
-                    logger.info("%s", line)
-
     def _failed(self, status: int) -> TrainingError:
         failure = self.base / "output" / "failure"
         if failure.is_file():
@@ -148,7 +141,10 @@ class LocalJob:
         )
 
 
-def _lines(child: subprocess.Popen[bytes]) -> Iterator[str]:
-    if child.stdout is not None:
-        for line in child.stdout:
-            yield line.decode("utf-8", "replace").rstrip()
+def _follow(child: subprocess.Popen[bytes], log: BinaryIO, logs: bool) -> None:
+    """Keep the job's lines, and log them as they come."""
+    for line in child.stdout or ():
+        log.write(line)
+        log.flush()
+        if logs:
+            logger.info("%s", line.decode("utf-8", "replace").rstrip())

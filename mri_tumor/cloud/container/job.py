@@ -1,7 +1,7 @@
 """The training job: shards in, a package's content out, under SageMaker's training contract.
 
-The same file runs on SageMaker and, started by `Estimator(instance_type="local")`, on this machine. It imports
-only what AWS's TensorFlow training image holds.
+The same file runs on SageMaker and, started by `Estimator(instance_type="local")`, on this machine. It
+imports only what AWS's TensorFlow training image holds.
 """
 
 import json
@@ -117,7 +117,15 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     from mri_tumor.models.training import train as train_model
 
     model = _build(settings, weights, Manifest.load(train, kind="shards"))
-    train_model(model, train, validation, recipe=settings.recipe(), run_dir=places.run, refit=settings.refit)
+    train_model(
+        model,
+        train,
+        validation,
+        recipe=settings.recipe(),
+        run_dir=places.run,
+        refit=settings.refit,
+        allow_leakage=settings.allow_leakage,
+    )
     layout(places.run, places.model)
     places.data.mkdir(parents=True, exist_ok=True)
     for name in _KEPT:

@@ -11,7 +11,7 @@ from mri_tumor.errors import ArgumentError
 if TYPE_CHECKING:
     from mri_tumor.models.recipe import Recipe
 
-_OWN = ("model", "weights", "refit")
+_OWN = ("model", "weights", "refit", "allow_leakage")
 # What SDKs and the platform's tuning add for themselves.
 _FOREIGN = ("sagemaker_", "_tuning_", "model_dir")
 
@@ -24,6 +24,7 @@ class Settings:
         model: one of `models.available()`.
         weights: None or `"imagenet"`; a file of weights comes as the channel `weights`.
         refit: after selection on validation, train anew on all.
+        allow_leakage: train although the two channels share pictures or groups.
         choices: fields of `Recipe`.
         augment: fields of `Augment`.
         options: what is left, for `models.build`: dropout, frozen and the network's own options.
@@ -32,6 +33,7 @@ class Settings:
     model: str = "small_cnn"
     weights: str | None = None
     refit: bool = False
+    allow_leakage: bool = False
     choices: Mapping[str, Any] = field(default_factory=dict)
     augment: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -130,7 +132,7 @@ def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _check(settings: Settings) -> None:
-    kinds = {"model": str, "weights": str | None, "refit": bool}
+    kinds = {"model": str, "weights": str | None, "refit": bool, "allow_leakage": bool}
     for name, kind in kinds.items():
         value = getattr(settings, name)
         if not isinstance(value, kind):
