@@ -39,7 +39,7 @@ def build(
 ) -> Any:
     """Return a `keras.Model` from uint8 (N, size, size, 1), values 0-255, to float32 logits (N, classes).
 
-    Scaling is part of the network. Its layer `"features"` gives the pooled vector (N, F), its layer `"logits"`
+    Scaling is part of it. Its layer `"features"` gives the pooled vector (N, F), its layer `"logits"`
     the output; no model is nested in it, so every layer can be reached by name.
 
     Args:
@@ -60,7 +60,7 @@ def build(
     (None, 4)
     """
     builder = _builder(name)
-    _check(size, classes, dropout)
+    _check(weights, size, classes, dropout, frozen)
     settings = _settings(name, builder, weights, options)
     image = keras.Input((size, size, 1), dtype="uint8", name="image")
     features = builder(image, **settings)
@@ -141,14 +141,18 @@ def set_frozen(model: Any, frozen: bool) -> None:
 
 
 def _builder(name: str) -> Callable[..., Any]:
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         raise ArgumentError(
             f"there is no network {name!r}", f"one of {', '.join(_BUILDERS)}", "correct the name"
         )
     return _BUILDERS[name]
 
 
-def _check(size: int, classes: int, dropout: float) -> None:
+def _check(weights: Any, size: int, classes: int, dropout: float, frozen: Any) -> None:
+    if not (weights is None or isinstance(weights, str | Path)):
+        raise ArgumentError(f"weights is {weights!r:.60}", "None, 'imagenet' or a path", "pass one of them")
+    if frozen not in (None, True, False):
+        raise ArgumentError(f"frozen is {frozen!r:.60}", "None, True or False", "pass one of them")
     if not isinstance(size, int) or size < _MIN_SIZE:
         raise ArgumentError(f"size is {size!r}", f"a whole number from {_MIN_SIZE}", "pass size=224")
     if not isinstance(classes, int) or classes < 2:

@@ -18,16 +18,16 @@ def decide(logits: Any) -> dict[str, Any]:
         `"top"`: int32 (N,), the index of the most likely class, the first one of equals.
 
     Raises:
-        ArgumentError: the logits are not of rank 2.
+        ArgumentError: the logits are not of rank 2, or there is one class only.
 
     >>> keras.ops.convert_to_numpy(decide([[0.0, 0.0], [-1.0, 9.0]])["top"]).tolist()
     [0, 1]
     """
     # Probabilities are float32 also where the network computes in half precision.
     logits = keras.ops.cast(keras.ops.convert_to_tensor(logits), "float32")
-    if len(logits.shape) != 2:
+    if len(logits.shape) != 2 or logits.shape[1] == 1:
         raise ArgumentError(
-            f"logits have shape {tuple(logits.shape)}", "(N, classes)", "pass a batch of logits"
+            f"logits have shape {tuple(logits.shape)}", "(N, K), K from 2", "pass a batch of logits"
         )
     probabilities = keras.ops.softmax(logits, axis=-1)
     return {"probabilities": probabilities, "top": keras.ops.cast(keras.ops.argmax(logits, axis=-1), "int32")}

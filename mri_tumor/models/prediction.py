@@ -95,9 +95,7 @@ class Prediction:
         return cls(**values)
 
 
-def predictions(
-    ids: Sequence[str], outputs: Mapping[str, Sequence[Any]], labels: Sequence[str]
-) -> list[Prediction]:
+def predictions(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence[str]) -> list[Prediction]:
     """Return one prediction a picture, in the order of the ids.
 
     Args:
@@ -123,7 +121,7 @@ def predictions(
     ]
 
 
-def _check(ids: Sequence[str], outputs: Mapping[str, Sequence[Any]], labels: Sequence[str]) -> None:
+def _check(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence[str]) -> None:
     for name in ("probabilities", "top"):
         if name not in outputs or len(outputs[name]) != len(ids):
             count = len(outputs[name]) if name in outputs else "no"
@@ -132,7 +130,13 @@ def _check(ids: Sequence[str], outputs: Mapping[str, Sequence[Any]], labels: Seq
                 f"one row of {name} a picture",
                 "pass all outputs of the model for exactly these pictures",
             )
-    for row in outputs["probabilities"]:
+    for row, top in zip(outputs["probabilities"], outputs["top"], strict=True):
+        if not 0 <= top < len(labels):
+            _refuse(
+                f"top is {top} for {len(labels)} labels",
+                "the position of a label",
+                "pass the labels of the model's manifest",
+            )
         if len(row) != len(labels):
             _refuse(
                 f"{len(row)} probabilities for {len(labels)} labels",

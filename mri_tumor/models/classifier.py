@@ -1,0 +1,184 @@
+"""The classifier: a network, what it was trained on, and how its pictures are prepared, in one artefact."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import tensorflow as tf
+
+from mri_tumor.dataset.inputs import batches
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.errors import ArgumentError, ManifestMismatch
+from mri_tumor.files import sha256_of, whole_folder
+from mri_tumor.manifest import FILE_NAME, Manifest
+from mri_tumor.models.builders import describe
+from mri_tumor.models.decision import decide
+from mri_tumor.models.export import check_target, write_export
+from mri_tumor.models.network import load_network, save_network
+from mri_tumor.models.prediction import Prediction, predictions
+
+MODEL_FILE = "model.keras"
+"""The network's file in a classifier's folder, beside `manifest.json`."""
+
+
+class Classifier:
+    """A trained network with its manifest: what people save, load, call and deploy.
+
+    `predict` may be called from several threads at once.
+
+    Args:
+        model: a network as `build` makes it: uint8 (N, size, size, 1) to logits (N, K).
+        manifest: kind `"model"`; its section `"data"` names the K labels in order and the preprocessing. A
+            section `"model"` that describes the network is added when there is none.
+
+    Raises:
+        ManifestMismatch: labels, preprocessing or sizes of the manifest are not those of the network.
+        ArgumentError: the network does not take and give what it should.
+    """
+
+    def __init__(self, model: Any, manifest: Manifest) -> None:
+        if not isinstance(manifest, Manifest):
+            raise ArgumentError(
+                f"manifest is a {type(manifest).__name__}", "a Manifest of kind 'model'", "make one"
+            )
+        described = describe(model)
+        self.model = model
+        self.manifest = _with_model(manifest, described | {"parameters": model.count_params()})
+        self.labels, self.preprocess = _read_data(self.manifest)
+        _check_belongs(described, self.labels, self.preprocess)
+        shape = (None, described["size"], described["size"], 1)
+        # One trace serves every batch size.
+        self._decide = tf.function(
+            lambda image: decide(model(image, training=False)),
+            input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")],
+        )
+
+    def predict(self, images: Any, *, batch_size: int = 32) -> list[Prediction]:
+        """Return one prediction a picture, in the order given and with its id.
+
+        Args:
+            images: a path, encoded bytes, a list of these or of raw uint8 (H, W) arrays, a Catalog: these are
+                preprocessed here. Or uint8 (size, size, 1) or (N, size, size, 1), a Dataset from `load`, or a
+                folder of shards: these are preprocessed already and used as they are.
+            batch_size: pictures a call of the network; it changes speed and memory, not the answers.
+
+        Raises:
+            ArgumentError: `images` is none of these, or `batch_size` is not a whole number from 1.
+            ReadError: a picture cannot be read; the error names it.
+            ManifestMismatch: the shards were preprocessed in another way.
+        """
+        found = []
+        for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
+            found += predictions(ids, self._outputs(batch), self.labels)
+        return found
+
+    def save(self, directory: str | Path) -> None:
+        """Write the classifier into a folder: `model.keras` and `manifest.json`; an earlier one is replaced.
+
+        From then on `manifest` also names the file and its SHA-256.
+
+        Raises:
+            ArgumentError: the folder exists and holds something else.
+        """
+        check_target(directory, FILE_NAME, kind="model")
+        with whole_folder(directory) as partial:
+            path = partial / MODEL_FILE
+            save_network(self.model, path)
+            file = {"name": MODEL_FILE, "sha256": sha256_of(path), "bytes": path.stat().st_size}
+            manifest = _with_section(self.manifest, "model", self.manifest.sections["model"] | {"file": file})
+            manifest.save(partial)
+        self.manifest = manifest
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Self:
+        """Read a classifier that `save` wrote; no code that lies in the folder is run.
+
+        Raises:
+            ManifestMismatch: the folder, its manifest or its network is missing, altered or too new, or they
+                do not belong together.
+        """
+        manifest = Manifest.load(directory, kind="model")
+        path = Path(directory) / MODEL_FILE
+        _check_file(path, manifest)
+        return cls(load_network(path), manifest)
+
+    def export(self, directory: str | Path, format: str = "saved_model") -> None:  # noqa: A002 - the public name
+        """Write the classifier in a form that other programs serve; it needs no mri_tumor to run.
+
+        `"saved_model"` is TensorFlow's: its signature `serving_default` takes `image`, encoded JPEG or PNG of
+        any size (N,), its signature `preprocessed` takes `image`, uint8 (N, size, size, 1). Both give
+        `probabilities`, float32 (N, K), and `top`, int32 (N,). The manifest lies in `assets.extra/`.
+
+        Raises:
+            ArgumentError: an unknown format, or a folder that holds something else.
+        """
+        write_export(self.model, self.preprocess, self.manifest, directory, format)
+
+    def _outputs(self, batch: np.ndarray) -> dict[str, np.ndarray]:
+        return {name: value.numpy() for name, value in self._decide(tf.constant(batch)).items()}
+
+
+def _with_model(manifest: Manifest, described: dict[str, Any]) -> Manifest:
+    if manifest.kind != "model":
+        raise ManifestMismatch(
+            f"the manifest is of kind {manifest.kind!r}", "kind 'model'", "pass the manifest of a classifier"
+        )
+    # What was written once stays as it is, so that a loaded classifier has the digest it was saved with.
+    return manifest if "model" in manifest.sections else _with_section(manifest, "model", described)
+
+
+def _with_section(manifest: Manifest, name: str, section: dict[str, Any]) -> Manifest:
+    return dataclasses.replace(manifest, sections=manifest.sections | {name: section})
+
+
+def _read_data(manifest: Manifest) -> tuple[tuple[str, ...], Preprocess]:
+    data = manifest.sections.get("data")
+    if not isinstance(data, dict) or not data.get("labels") or "preprocess" not in data:
+        raise ManifestMismatch(
+            "the manifest does not say what the network was trained on",
+            "a section 'data' with labels and preprocess",
+            "take over the data section of the shards or the Examples it was trained on",
+        )
+    try:
+        preprocess = Preprocess.from_dict(data["preprocess"])
+    except ArgumentError as error:
+        raise ManifestMismatch(error.found, error.expected, error.fix) from error
+    recorded = data.get("preprocess_digest", preprocess.digest)
+    if recorded != preprocess.digest:
+        raise ManifestMismatch(
+            f"preprocess_digest is {recorded!s:.12}, but the preprocess has {preprocess.digest:.12}",
+            "both from the same preprocessing",
+            "take over the data section as it is",
+        )
+    return tuple(map(str, data["labels"])), preprocess
+
+
+def _check_belongs(described: dict[str, Any], labels: tuple[str, ...], preprocess: Preprocess) -> None:
+    if described["classes"] != len(labels) or len(set(labels)) != len(labels):
+        raise ManifestMismatch(
+            f"{len(labels)} labels ({', '.join(labels)}) for a network with {described['classes']} logits",
+            "another label for each logit",
+            "build the network with classes=the number of labels",
+        )
+    if described["size"] != preprocess.size:
+        raise ManifestMismatch(
+            f"pictures of {preprocess.size} pixels for a network that takes {described['size']}",
+            "the same size",
+            f"build the network with size={preprocess.size}, or use Preprocess(size={described['size']})",
+        )
+
+
+def _check_file(path: Path, manifest: Manifest) -> None:
+    section = manifest.sections.get("model")
+    file = section.get("file") if isinstance(section, dict) else None
+    recorded = file.get("sha256") if isinstance(file, dict) else None
+    if not path.is_file():
+        raise ManifestMismatch(f"{path} is missing", "the network beside its manifest", "save it again")
+    found = sha256_of(path)
+    if found != recorded:
+        raise ManifestMismatch(
+            f"{path} has SHA-256 {found:.12}, its manifest names {recorded!s:.12}",
+            "the file that was saved with this manifest",
+            "copy the whole folder again, or save the classifier again",
+        )

@@ -1,0 +1,50 @@
+"""Small classifiers that were never trained: enough to save, load, call and export."""
+
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import pytest
+
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.labels import LABELS
+from mri_tumor.manifest import Manifest
+from mri_tumor.models.builders import backbone, build
+from mri_tumor.models.classifier import Classifier
+
+
+@pytest.fixture(scope="session")
+def make_manifest() -> Callable[..., Manifest]:
+    """Return a function that makes a classifier's manifest, without the network's section."""
+
+    def make(
+        labels: Sequence[str] = LABELS, *, size: int = 32, kind: str = "model", **more: object
+    ) -> Manifest:
+        spec = Preprocess(size=size)
+        data = {"labels": list(labels), "preprocess": spec.to_dict(), "preprocess_digest": spec.digest}
+        return Manifest(kind, {"data": data, "recipe": {}, "training": {}, "decision": {}, **more})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_classifier(make_manifest: Callable[..., Manifest]) -> Callable[..., Classifier]:
+    """Return a function that makes a classifier with seeded weights; its answers differ from picture to picture."""
+
+    def make(
+        labels: Sequence[str] = LABELS, *, size: int = 32, name: str = "small_cnn", **options: object
+    ) -> Classifier:
+        keras.utils.set_random_seed(0)
+        if name == "small_cnn":
+            options = {"width": 2, **options}
+        model = build(name, size=size, classes=len(labels), **options)
+        # Untrained logits hardly depend on the picture: standardise the features, then spread them.
+        rng = np.random.default_rng(0)
+        light = rng.uniform(0, 255, (32, 1, 1, 1)) * rng.random((32, size, size, 1))
+        features = np.asarray(backbone(model)(light.astype("uint8")))
+        kernel = rng.normal(0, 2, (features.shape[1], len(labels))) / (features.std(axis=0) + 1e-3)[:, None]
+        kernel /= np.sqrt(features.shape[1])
+        model.get_layer("logits").set_weights([kernel, -features.mean(axis=0) @ kernel])
+        return Classifier(model, make_manifest(labels, size=size))
+
+    return make
