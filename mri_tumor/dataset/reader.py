@@ -98,7 +98,8 @@ def _load(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "<bytes>"
     elif isinstance(source, str | Path):
-        name = str(source)
+        # A name that is not Unicode must not break the message that names it.
+        name = str(source).encode("utf-8", "backslashreplace").decode()
         data = _load_file(Path(source), name, max_bytes)
     else:
         found = f"source is of type {type(source).__name__}"
