@@ -26,6 +26,6 @@ def attach(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any]
         return value
 
     def __dir__() -> list[str]:  # noqa: N807
-        return sorted(names)
+        return sorted({*names, *vars(sys.modules[package])})
 
     return __getattr__, __dir__

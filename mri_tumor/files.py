@@ -55,8 +55,13 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".old-{path.name}-", dir=path.parent))
             path.replace(old / path.name)
-            partial.replace(path)
-            shutil.rmtree(old)
+            try:
+                partial.replace(path)
+            except OSError:
+                (old / path.name).replace(path)
+                raise
+            finally:
+                shutil.rmtree(old, ignore_errors=True)
         else:
             partial.replace(path)
     finally:

@@ -76,18 +76,18 @@ class Manifest:
         Raises:
             ManifestMismatch: the object is no manifest, is of a newer major schema, or was altered.
         """
-        fields = {"kind", "schema", "digest", "versions", "sections"}
-        if not isinstance(card, dict) or not fields <= card.keys() or not isinstance(card["sections"], dict):
+        fields = {"kind": str, "schema": str, "digest": str, "versions": dict, "sections": dict}
+        if not isinstance(card, dict) or not all(isinstance(card.get(name), fields[name]) for name in fields):
             raise ManifestMismatch(
                 f"{source} is not a manifest of this library",
                 f"a JSON object with {', '.join(sorted(fields))}",
                 "write the artefact again, or point to the folder that holds it",
             )
-        if _major(card["schema"]) > _major(SCHEMA):
+        if not 0 <= _major(card["schema"]) <= _major(SCHEMA):
             raise ManifestMismatch(
                 f"{source} has schema {card['schema']}", f"schema {SCHEMA} or older", "upgrade mri-tumor"
             )
-        manifest = cls(str(card["kind"]), card["sections"], str(card["schema"]), dict(card["versions"]))
+        manifest = cls(card["kind"], card["sections"], card["schema"], card["versions"])
         if manifest.digest != card["digest"]:
             raise ManifestMismatch(
                 f"{source} names digest {card['digest']!s:.12} but its content has {manifest.digest:.12}",
@@ -100,8 +100,8 @@ class Manifest:
     def from_json(cls, text: str | bytes, *, source: str = "the manifest") -> Self:
         """Read a manifest from JSON text; errors as in `from_dict`."""
         try:
-            card = json.loads(text)
-        except ValueError as error:
+            card = json.loads(text, parse_constant=_refuse)
+        except (ValueError, RecursionError) as error:
             raise ManifestMismatch(
                 f"{source} is not JSON ({error})", "a manifest as this library writes it", "write it again"
             ) from error
@@ -129,6 +129,10 @@ class Manifest:
         return manifest
 
 
-def _major(schema: Any) -> int:
-    head = str(schema).split(".")[0]
-    return int(head) if head.isdecimal() else -1
+def _major(schema: str) -> int:
+    head = schema.split(".")[0]
+    return int(head) if head.isascii() and head.isdecimal() else -1
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON number")
