@@ -142,6 +142,14 @@ def apply(
     import tensorflow as tf
 
     images = _checked(tf.convert_to_tensor(images))
+    # A GPU rounds otherwise: the same seed must give the same picture with and without one.
+    with tf.device("CPU:0"):
+        return _changed(images, rotation, brightness, contrast, mirror)
+
+
+def _changed(images: Any, rotation: Any, brightness: Any, contrast: Any, mirror: Any) -> Any:
+    import tensorflow as tf
+
     turned = _moved(tf.cast(images, tf.float32), rotation, mirror)
     factor = _column(contrast, tf.float64)
     # Sums of integers do not depend on the order of adding, so neither does the picture on its batch.

@@ -34,7 +34,8 @@ class Examples:
     """The pictures of a catalog or a shard folder, ready for any number of epochs.
 
     All pictures are read and checked here, once. Up to 2 GiB of them (42 000 at 224 x 224) stay in memory as
-    uint8; beyond that every epoch reads them again, and a file that was damaged meanwhile stops it.
+    uint8, and take twice that for a moment. Beyond it every epoch reads them again: a file that was damaged
+    meanwhile stops it with a `tf.errors.OpError` whose text holds ours.
 
     Args:
         source: a Catalog, or a folder that `write_tfrecords` made.
@@ -106,6 +107,7 @@ class Examples:
         stream = self._streamed if self._images is None else self._gathered
         data = stream(order, batch_size)
         # A fixed order of the results is what makes a run repeatable; TensorFlow's default may change.
+        finish = tf.autograph.experimental.do_not_convert(finish)
         data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return data.prefetch(tf.data.AUTOTUNE)
 
@@ -123,7 +125,8 @@ class Examples:
     def _gathered(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         images = self._images
         places = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        return places.map(lambda chosen: (chosen, tf.gather(images, chosen)))
+        chosen = tf.autograph.experimental.do_not_convert(lambda batch: (batch, tf.gather(images, batch)))
+        return places.map(chosen)
 
     def _streamed(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
         size = self.preprocess.size

@@ -1,0 +1,88 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mri_tumor.dataset import decoding
+from mri_tumor.dataset.catalog import scan
+from mri_tumor.dataset.decoding import check_on_error, decode, decoded, read_ahead
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.errors import ArgumentError, ReadError
+
+SMALL = Preprocess(size=8)
+
+
+@pytest.fixture(params=[1, 2, 5])
+def threads(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(decoding, "thread_count", lambda: request.param)
+    return int(request.param)
+
+
+@pytest.mark.usefixtures("threads")
+def test_order_is_kept_when_later_items_are_ready_first() -> None:
+    def slow_first(item: int) -> int:
+        time.sleep(0.002 * (20 - item))
+        return item * item
+
+    assert list(read_ahead(slow_first, range(20))) == [item * item for item in range(20)]
+
+
+def test_items_are_asked_for_as_they_are_needed(threads: int) -> None:
+    asked: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(1000):
+            asked.append(item)
+            yield item
+
+    stream = read_ahead(lambda item: item, items())
+    assert next(stream) == 0
+    assert len(asked) == 4 * threads
+
+
+@pytest.mark.usefixtures("threads")
+def test_an_exception_comes_in_its_place_and_ends_the_threads() -> None:
+    def fail_at_seven(item: int) -> int:
+        if item == 7:
+            raise ValueError("seven")
+        return item
+
+    seen: list[int] = []
+    with pytest.raises(ValueError, match="seven"):
+        seen.extend(iter(read_ahead(fail_at_seven, range(100))))
+    assert seen == list(range(7))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mri-tumor-decode")]
+
+
+def test_a_closed_stream_ends_its_threads() -> None:
+    stream = read_ahead(lambda item: item, range(100))
+    next(stream)
+    stream.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mri-tumor-decode")]
+
+
+def test_a_bad_picture_is_named_by_its_id(make_folder: Callable[..., Path]) -> None:
+    catalog = scan(make_folder(per_class=2))
+    catalog.paths[3].write_bytes(b"")
+    with pytest.raises(ReadError, match=r"picture 'meningioma_tumor/001\.png'"):
+        decode(catalog[3], SMALL)
+    with pytest.raises(ReadError, match=r"picture 'meningioma_tumor/001\.png'"):
+        list(decoded(catalog, SMALL))
+    results = list(decoded(catalog, SMALL, "skip"))
+    assert [record.id for record, _ in results] == list(catalog.ids)
+    assert [place for place, (_, result) in enumerate(results) if isinstance(result, ReadError)] == [3]
+    assert all(result.shape == (8, 8, 1) for _, result in results if isinstance(result, np.ndarray))
+
+
+def test_on_error_is_one_of_two() -> None:
+    check_on_error("raise")
+    check_on_error("skip")
+    with pytest.raises(ArgumentError, match="on_error is 'warn'"):
+        check_on_error("warn")
+
+
+def test_thread_count_is_at_least_one() -> None:
+    assert decoding.thread_count() >= 1
