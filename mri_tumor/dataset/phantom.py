@@ -6,7 +6,7 @@ do. They are for learning, demos and tests; a score on them says nothing about r
 """
 
 import csv
-import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +26,6 @@ from mri_tumor.progress import track
 
 __all__ = ["make_phantoms", "phantom"]
 
-logger = logging.getLogger(__name__)
-
 GROUPS_FILE = "groups.csv"
 
 _FOLDERS = {
@@ -36,6 +34,7 @@ _FOLDERS = {
     "none": "no_tumor",
     "pituitary": "pituitary_tumor",
 }
+_LEAST_SIDE = 160
 _FIRST_TEST_PATIENT = 1_000_000
 _TRAINING_COPIES = {"glioma": "exact", "meningioma": "mirrored", "none": "rescaled", "pituitary": "resized"}
 _LEAKS = {"none": "exact", "pituitary": "mirrored"}
@@ -168,13 +167,16 @@ def _slices(split: str, label: str, count: int, first: int, seed: int) -> Iterat
 
 
 def _render(label: str, patient: int, slice_: int, shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    offset = _offset(slice_)
-    rng = _stream(seed, patient)
+    # Lines are at least a pixel wide: a small picture is drawn larger and reduced, to look like a large one.
+    finer = math.ceil(_LEAST_SIDE / min(shape))
+    rng, offset, kind = _stream(seed, patient), _offset(slice_), LABELS.index(label)
     scanner, level = Scanner.draw(rng), _level(rng, label)
-    head = paint_head(rng, level, scanner.frame(shape), offset)
-    kind = LABELS.index(label)
+    head = paint_head(rng, level, scanner.frame((shape[0] * finer, shape[1] * finer)), offset)
     paint_tumour(_stream(seed, patient, 1, kind), label, head, offset)
-    return scanner.scan(_stream(seed, patient, 2, kind, slice_), head.image)
+    image = scanner.scan(_stream(seed, patient, 2, kind, slice_), head.image)
+    if finer == 1:
+        return image
+    return np.asarray(cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _stream(seed: int, *purpose: int) -> np.random.Generator:
@@ -189,7 +191,7 @@ def _offset(slice_: int) -> float:
 
 def _level(rng: np.random.Generator, label: str) -> str:
     base, which = rng.random(2)
-    if base < 0.6 or label == "pituitary":
+    if base < 0.5 or label == "pituitary":
         return "orbits" if which < 0.5 else "sella"
     return "ventricles" if which < 0.6 else "vertex"
 

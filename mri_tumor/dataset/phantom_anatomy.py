@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from mri_tumor.dataset.phantom_base import paint_base, paint_face, paint_sella
 from mri_tumor.dataset.phantom_canvas import Brush, Frame, Plane, Points, enlarge, field, oval, ripples
@@ -29,6 +30,7 @@ class Head:
     Args:
         image: float32 (H, W), 0-255, without blur, noise and bias field.
         brain: float32 (H, W), 1 in the brain and 0 elsewhere.
+        cavity: bool (H, W), true inside the skull.
         inner: outline of the skull's inside, 72 points from the front clockwise.
         level: one of `LEVELS`.
         tones: the tissues' grey values.
@@ -37,6 +39,7 @@ class Head:
 
     image: Plane
     brain: Plane
+    cavity: NDArray[np.bool_]
     inner: Points
     level: str
     tones: Tones
@@ -70,7 +73,7 @@ def paint_head(rng: np.random.Generator, level: str, frame: Frame, offset: float
         paint_sella(rng, brush, tones)
     brain = brush.brain * np.float32(1 / 255)
     image = brush.picture + _texture(rng, brain, tones, offset)
-    return Head(image, brain, inner, level, tones, frame)
+    return Head(image, brain, ~outside, inner, level, tones, frame)
 
 
 def _outline(rng: np.random.Generator, level: str) -> Points:
@@ -142,11 +145,11 @@ def _paint_vessels(rng: np.random.Generator, brush: Brush, inner: Points, tones:
     size = rng.uniform(0.02, 0.05)
     sinus = np.array([(x - size, y), (x + size, y), (x, y - 2 * size)])
     brush.fill(sinus, tones.enhanced * rng.uniform(0.8, 1.1))
-    for _ in range(int(rng.integers(2, 9))):
+    for _ in range(int(rng.integers(1, 7))):
         start = inner[rng.integers(len(inner))] * rng.uniform(0.55, 0.97)
         turns = rng.uniform(0, 2 * np.pi) + np.cumsum(rng.normal(0, 0.5, int(rng.integers(2, 7))))
         steps = 0.03 * np.cumsum(np.stack([np.cos(turns), np.sin(turns)], axis=1), axis=0)
-        width, tone = rng.uniform(0.006, 0.018), tones.enhanced * rng.uniform(0.6, 1.05)
+        width, tone = rng.uniform(0.006, 0.018), tones.uptake(rng.uniform(0.1, 0.8))
         brush.line(start + steps, tone, width)
     for _ in range(int(rng.integers(0, 4))):  # calcified, haemorrhagic or vessels cut across
         x, y = inner[rng.integers(len(inner))] * rng.uniform(0.2, 0.9)

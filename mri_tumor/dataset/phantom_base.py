@@ -51,7 +51,7 @@ def _petrous_bone(
         cell = oval(x, y, rng.uniform(0.02, 0.07), rng.uniform(0.015, 0.04), side * 0.4, ripples(rng, 0.4))
         brush.fill(cell, tones.skull if rng.random() < 0.6 else tones.marrow)
     sinus = oval(side * rng.uniform(0.56, 0.66), back + 0.22, 0.03, 0.09, side * 0.6, ripples(rng, 0.3))
-    bright = tones.enhanced * rng.uniform(0.75, 1.0)
+    bright = tones.uptake(rng.uniform(0.3, 0.9))
     if rng.random() < 0.7:
         brush.fill(sinus, bright)
 
@@ -90,7 +90,7 @@ def _orbit(
     brush.line(np.array(muscles), tones.muscle, 0.03)
     brush.line(np.array([(x + side * size, y + 0.6 * size), (side * 0.17, -0.2)]), tones.muscle, 0.03)
     brush.line(np.array([(x, y + size), (side * 0.24, -0.32), (side * 0.11, -0.16)]), tones.muscle, 0.035)
-    brush.fill(oval(x, y, size * 1.1, size * 1.08), tones.enhanced * 0.9)
+    brush.fill(oval(x, y, size * 1.1, size * 1.08), tones.uptake(0.4))
     brush.fill(oval(x, y, size, size * 0.98), tones.fluid)
     brush.fill(oval(x, y - 0.72 * size, size * 0.4, size * 0.14), tones.muscle)
 

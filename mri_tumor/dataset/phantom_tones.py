@@ -39,7 +39,7 @@ class Tones:
             brain=brain,
             fluid=brain * rng.uniform(0.25, 0.5),
             muscle=brain * rng.uniform(0.6, 0.95),
-            enhanced=brain * rng.uniform(1.6, 2.1),
+            enhanced=brain * rng.uniform(1.8, 2.3),
         )
 
     def uptake(self, share: float) -> float:

@@ -27,22 +27,24 @@ def paint_tumour(rng: np.random.Generator, label: str, head: Head, offset: float
 
 def _glioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
     """Irregular, inside the brain: dark core, uneven bright rim, swelling around it."""
-    turn = rng.uniform(1.0, 2.6) if head.level in BASE else rng.uniform(0.25, 2.9)
-    far = rng.uniform(0.38, 0.6)
+    if head.level in BASE:  # in a temporal lobe or in the cerebellum
+        turn, far = (rng.uniform(1.35, 1.75), 0.48) if rng.random() < 0.5 else (rng.uniform(2.4, 2.9), 0.52)
+    else:
+        turn, far = rng.uniform(0.25, 2.9), rng.uniform(0.38, 0.58)
     centre = (_side(rng) * float(np.sin(turn)) * far * 0.9, -float(np.cos(turn)) * far * 1.1)
-    radius = rng.uniform(0.13, 0.26) * shrink
+    radius = rng.uniform(0.16, 0.27) * shrink
     _push(head, centre, radius, rng.uniform(0.1, 0.5))
     _swelling(rng, head, centre, radius * rng.uniform(1.3, 2.0))
     window, dx, dy = head.frame.window(centre, 1.9 * radius)
     picture, brain, tones = head.image[window], head.brain[window], head.tones
     inside = _lobes(rng, dx, dy, radius) + np.float32(0.1) * field(rng, 10, dx.shape)
-    solid = rng.random() < 0.2
-    core = tones.brain * rng.uniform(0.7, 1.1) if solid else tones.fluid * rng.uniform(0.9, 1.4)
+    solid = rng.random() < 0.15
+    core = tones.brain * rng.uniform(0.7, 1.0) if solid else tones.fluid * rng.uniform(0.7, 1.1)
     patches = np.float32(tones.brain * rng.uniform(0.05, 0.25)) * field(rng, 8, dx.shape)
     blend(picture, soft_step(0.9 - inside, 0.25) * brain, core + patches)
-    rim = np.exp(-np.square((inside - np.float32(0.88)) * np.float32(1 / rng.uniform(0.09, 0.22))))
-    uneven = at_angle(ripples(rng, 0.6, 1, 4), dx, dy) + np.float32(0.25) * field(rng, 5, dx.shape)
-    shine = tones.uptake(rng.uniform(0.5, 1.1))
+    rim = np.exp(-np.square((inside - np.float32(0.88)) * np.float32(1 / rng.uniform(0.12, 0.24))))
+    uneven = at_angle(0.15 + ripples(rng, 0.5, 1, 4), dx, dy) + np.float32(0.25) * field(rng, 5, dx.shape)
+    shine = tones.uptake(rng.uniform(0.75, 1.15))
     blend(picture, rim * np.clip(uneven, 0, 1) * brain, shine)
 
 
@@ -68,7 +70,7 @@ def _lobes(rng: np.random.Generator, dx: Plane, dy: Plane, radius: float) -> Pla
 
 def _meningioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
     """Bright, even and smooth, on the skull or the falx, with a broad base and at times a tail."""
-    radius = rng.uniform(0.12, 0.24) * shrink
+    radius = rng.uniform(0.15, 0.27) * shrink
     depth = rng.uniform(0.45, 0.9)  # how far its middle lies inside the wall, in radii
     falx = rng.random() < 0.4 and head.level == "vertex"
     places = len(head.inner)
@@ -81,7 +83,9 @@ def _meningioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
         middle = np.array([side * radius * depth, rng.uniform(-0.6, 0.6)])
     centre = (float(middle[0]), float(middle[1]))
     _push(head, centre, radius, rng.uniform(0.3, 0.7))
-    shine = head.tones.uptake(rng.uniform(0.6, 1.15))
+    window = head.frame.window(centre, 1.8 * radius)[0]
+    np.maximum(head.brain[window], head.cavity[window], out=head.brain[window])
+    shine = head.tones.uptake(rng.uniform(0.75, 1.2))
     if rng.random() < 0.5 and not falx:
         _dural_tail(rng, head, index, shine)
     flat = 0.0 if falx else float(np.arctan2(wall[0], -wall[1]))
@@ -91,8 +95,8 @@ def _meningioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
 def _pituitary(rng: np.random.Generator, head: Head, shrink: float) -> None:
     """Round, small and bright, in the midline in front of the brain stem."""
     centre = (float(rng.normal(0, 0.015)), float(rng.uniform(-0.14, -0.02)))
-    radius = rng.uniform(0.085, 0.16) * shrink
-    shine = head.tones.uptake(rng.uniform(0.4, 1.05))
+    radius = rng.uniform(0.1, 0.17) * shrink
+    shine = head.tones.uptake(rng.uniform(0.65, 1.15))
     head.brain[head.frame.window(centre, 1.8 * radius)[0]] = 1  # it fills bone and cistern alike
     _smooth_mass(rng, head, centre, radius, rng.uniform(0, 3), shine, rng.uniform(0.02, 0.1))
 
