@@ -29,7 +29,7 @@ def make_manifest() -> Callable[..., Manifest]:
 
 @pytest.fixture(scope="session")
 def make_classifier(make_manifest: Callable[..., Manifest]) -> Callable[..., Classifier]:
-    """Return a function that makes a classifier with seeded weights; its answers differ from picture to picture."""
+    """Return a function that makes a classifier with seeded weights, whose answers differ by picture."""
 
     def make(
         labels: Sequence[str] = LABELS, *, size: int = 32, name: str = "small_cnn", **options: object

@@ -228,10 +228,16 @@ def edit(folder: Path, change: Callable[[dict], None]) -> None:
     Manifest(card["kind"], card["sections"], card["schema"]).save(folder)
 
 
+@pytest.fixture(scope="module")
+def saved_once(make_classifier: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    make_classifier().save(folder)
+    return folder
+
+
 @pytest.fixture
-def saved(classifier: Classifier, tmp_path: Path) -> Path:
-    classifier.save(tmp_path / "model")
-    return tmp_path / "model"
+def saved(saved_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(saved_once, tmp_path / "model"))
 
 
 def test_load_without_folder(tmp_path: Path) -> None:
