@@ -131,7 +131,7 @@ class Manifest:
 
 def _major(schema: str) -> int:
     head = schema.split(".")[0]
-    return int(head) if head.isascii() and head.isdecimal() else -1
+    return int(head) if head.isascii() and head.isdecimal() and len(head) < 10 else -1
 
 
 def _refuse(constant: str) -> None:
