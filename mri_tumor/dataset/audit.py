@@ -38,11 +38,11 @@ def audit(
         test: the test pictures. Groups of the same name in both catalogs are one group.
         on_error: `"raise"`, or `"skip"` to leave out pictures that cannot be read and list them.
 
+    Returns:
+        The report; `catalog.with_groups(report)` takes its groups, and `split` keeps to them.
+
     Raises:
         ReadError: a picture cannot be read.
-
-    Returns:
-        the report; `catalog.with_groups(report)` and `split` use its groups.
     """
     if on_error not in ("raise", "skip"):
         raise ArgumentError(f"on_error is {on_error!r}", '"raise" or "skip"', 'pass on_error="raise"')

@@ -94,7 +94,7 @@ class Catalog(Sequence[Record]):
 
     def select(
         self,
-        ids: Collection[str] | None = None,
+        ids: Iterable[str] | None = None,
         *,
         split: str | None = None,
         label: str | None = None,
@@ -113,10 +113,10 @@ class Catalog(Sequence[Record]):
         """
         if isinstance(ids, str):
             raise ArgumentError(f"ids is the text {ids!r}", "a collection of ids", "pass [id]")
-        _check_known("ids", ids, self._by_id)
+        wanted = None if ids is None else dict.fromkeys(ids)
+        _check_known("ids", wanted, self._by_id)
         _check_known("split", None if split is None else [split], set(self.splits) - {None})
         _check_known("label", None if label is None else [label], self.classes)
-        wanted = None if ids is None else frozenset(ids)
         return self._with(
             record
             for record in self

@@ -40,6 +40,12 @@ def split(
     Raises:
         CatalogError: a class has fewer groups than there are parts.
         ReadError: the audit cannot read a picture.
+
+    >>> from pathlib import Path
+    >>> from mri_tumor.dataset.catalog import Record
+    >>> slices = [Record(f"{i}.png", Path(f"{i}.png"), "glioma", f"patient {i // 4}") for i in range(40)]
+    >>> [len(part) for part in split(Catalog(slices), (0.6, 0.2, 0.2))]
+    [24, 8, 8]
     """
     shares = _checked_fractions(fractions)
     catalog, parts = _assign(catalog, shares, by, seed)

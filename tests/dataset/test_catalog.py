@@ -309,6 +309,7 @@ class TestCatalog:
         assert catalog.select(where=lambda record: record.split is None).ids == ("t0", "t1")
         assert catalog.select(label="pituitary").ids == ()
         assert catalog.select([]).ids == ()
+        assert catalog.select(name for name in ("t0", "t1")).ids == ("t0", "t1")
         assert catalog.select(()).classes == catalog.classes
 
     def test_select_refuses_what_is_not_there(self) -> None:
