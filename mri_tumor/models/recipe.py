@@ -15,6 +15,13 @@ if TYPE_CHECKING:
 CLASS_WEIGHTS = ("balanced", "none")
 """What `Recipe.class_weights` may be."""
 
+_NUMBERS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
+    ("learning_rate", "above 0", lambda value: value > 0),
+    ("weight_decay", "from 0", lambda value: value >= 0),
+    ("lr_factor", "between 0 and 1", lambda value: 0 < value < 1),
+    ("min_learning_rate", "from 0", lambda value: value >= 0),
+)
+
 
 def _default_augment() -> "Augment":
     from mri_tumor.dataset.augment import Augment
@@ -27,26 +34,27 @@ class Recipe:
     """Every training choice; the defaults suit a frozen pretrained backbone and a small network alike.
 
     Args:
-        epochs: at most so many passes over the training pictures, 1 or more. With cached features a pass covers
-            the originals and all their copies.
+        epochs: at most so many passes over the training pictures, 1 or more. With cached features a pass
+            covers the originals and all their copies.
         batch_size: pictures a step, 1 or more.
         learning_rate: AdamW's step size at the start, above 0.
         weight_decay: AdamW's decoupled decay a step, as a share of the learning rate; 0 or more. It does not
             touch biases and normalisation.
-        augment: how training pictures are varied, None for not at all. A whole network sees another variation in
-            every epoch; a frozen backbone sees the originals and `copies` variations.
-        copies: augmented copies of every training picture whose features are cached, 0 or more. Counts only where
-            features are cached and `augment` is given.
-        cache_features: compute a frozen backbone's features once and train the layers after it on those. False
-            runs the whole network on line.
-        class_weights: `"balanced"` weighs a picture by total / (classes x pictures of its class), so that every
-            class counts the same; `"none"` weighs all pictures alike.
-        patience: stop after so many epochs without a lower validation loss, 1 or more; None never stops early.
-        lr_patience: reduce the learning rate after so many epochs without a lower validation loss, 1 or more;
-            None never reduces it.
+        augment: how training pictures are varied, None for not at all. A whole network sees another variation
+            in every epoch; a frozen backbone sees the originals and `copies` variations.
+        copies: augmented copies of every training picture whose features are cached, 0 or more. Counts only
+            where features are cached and `augment` is given.
+        cache_features: compute a frozen backbone's features once and train the layers after it on those.
+            False runs the whole network on line.
+        class_weights: `"balanced"` weighs a picture by total / (classes x pictures of its class), so that
+            every class counts the same; `"none"` weighs all pictures alike.
+        patience: stop after so many epochs without a lower validation loss, 1 or more; None never stops.
+        lr_patience: reduce the learning rate after so many epochs without a lower validation loss, 1 or
+            more; None never reduces it.
         lr_factor: what the learning rate is multiplied by then, between 0 and 1, both excluded.
         min_learning_rate: the learning rate is not reduced below this, 0 or more.
-        seed: what shuffling, augmentation and dropout are drawn from, together with the epoch: 0 to 2**31 - 1.
+        seed: what shuffling, augmentation and dropout are drawn from, together with the epoch; from 0 to
+            2**31 - 1.
 
     Raises:
         ArgumentError: a value is outside its range.
@@ -82,10 +90,10 @@ class Recipe:
         _check_whole("seed", self.seed, 0)
         if self.seed >= 2**31:
             raise ArgumentError(f"seed is {self.seed}", "a whole number below 2**31", "pass seed=0")
-        _check_number("learning_rate", self.learning_rate, "above 0", lambda value: value > 0)
-        _check_number("weight_decay", self.weight_decay, "from 0", lambda value: value >= 0)
-        _check_number("lr_factor", self.lr_factor, "between 0 and 1", lambda value: 0 < value < 1)
-        _check_number("min_learning_rate", self.min_learning_rate, "from 0", lambda value: value >= 0)
+        for name, expected, good in _NUMBERS:
+            _check_number(name, getattr(self, name), expected, good)
+            # 1 and 1.0 are the same recipe and must have the same digest.
+            object.__setattr__(self, name, float(getattr(self, name)))
         _check_choices(self)
 
     def replace(self, **changes: Any) -> Self:

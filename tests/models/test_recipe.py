@@ -68,3 +68,9 @@ def test_unknown_fields_are_refused_and_the_known_ones_listed():
 def test_a_recipe_cannot_be_changed():
     with pytest.raises(FrozenInstanceError):
         Recipe().epochs = 3
+
+
+def test_whole_numbers_are_the_same_recipe_as_their_floats():
+    assert (
+        Recipe(learning_rate=1, weight_decay=0).digest == Recipe(learning_rate=1.0, weight_decay=0.0).digest
+    )

@@ -1,0 +1,191 @@
+"""What training reads pictures from: a catalog, a shard folder, or a plain `tf.data.Dataset`."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mri_tumor.dataset.augment import Augment
+from mri_tumor.dataset.catalog import Catalog
+from mri_tumor.dataset.pipeline import Examples
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.errors import ArgumentError
+from mri_tumor.labels import LABELS
+
+logger = logging.getLogger(__name__)
+
+
+class Source(Protocol):
+    """Pictures with labels, as `dataset.pipeline.Examples` offers them."""
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """How the pictures were made."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The class names in order."""
+
+    @property
+    def count(self) -> int:
+        """The number of pictures."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """Each picture's id; empty where ids are unknown."""
+
+    @property
+    def groups(self) -> Sequence[str | None]:
+        """Each picture's group, None where it is unknown."""
+
+    @property
+    def label_indices(self) -> NDArray[np.int64]:
+        """Each picture's class as its place in `labels`, int64 (count,)."""
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The manifest's section about these pictures."""
+
+    def batches(
+        self, *, batch_size: int, augment: Augment | None, shuffle: bool, seed: int, epoch: int
+    ) -> tf.data.Dataset:
+        """Return one epoch: dicts with `"image"` uint8 (n, size, size, 1) and `"label"` int64 (n,)."""
+
+
+def open_source(data: Any, name: str, *, preprocess: Preprocess | None, size: int, classes: int) -> Source:
+    """Return the pictures of a catalog, a shard folder or a Dataset.
+
+    Args:
+        data: what was given.
+        name: the argument's name, for errors.
+        preprocess: as in `train`; None is the shards' own, and for a catalog the default at the model's size.
+        size: pixels that the model takes.
+        classes: classes of the model.
+
+    Raises:
+        ArgumentError: it is none of these, or a Dataset of another form.
+    """
+    if isinstance(data, tf.data.Dataset):
+        logger.warning(
+            "%s is a plain Dataset: no check for leaks, no cached features, and resuming is not exact; "
+            "a Catalog or a shard folder has all three",
+            name,
+        )
+        return PlainSource(data, name, preprocess or Preprocess(size=size), classes)
+    if isinstance(data, Catalog):
+        return Examples(data, preprocess or Preprocess(size=size))
+    if isinstance(data, str | Path):
+        return Examples(data, preprocess)
+    raise ArgumentError(
+        f"{name} is a {type(data).__name__}",
+        "a Catalog, a shard folder or a tf.data.Dataset",
+        "pass dataset.scan(folder), or what write_tfrecords wrote",
+    )
+
+
+class PlainSource:
+    """A Dataset of somebody's own: (image, label) pairs or dicts with both, batched or not.
+
+    It is read through once for its labels. What is drawn for a picture follows its `"index"`, or its place.
+
+    Args:
+        data: finite; images uint8 (size, size, 1), 0-255, labels whole numbers.
+        name: the argument's name, for errors.
+        preprocess: how the pictures were made.
+        classes: how many classes there are.
+
+    Raises:
+        ArgumentError: the Dataset has another form, never ends, or holds labels of other classes.
+    """
+
+    def __init__(self, data: tf.data.Dataset, name: str, preprocess: Preprocess, classes: int) -> None:
+        self._data = _one_by_one(data, name, preprocess.size)
+        self.preprocess = preprocess
+        self.labels = LABELS if classes == len(LABELS) else tuple(str(place) for place in range(classes))
+        labels = self._data.map(lambda example: example["label"]).batch(4096)
+        self.label_indices = np.concatenate([np.empty(0, np.int64), *labels.as_numpy_iterator()])
+        self.count = len(self.label_indices)
+        self.ids: tuple[str, ...] = ()
+        self.groups: tuple[str | None, ...] = (None,) * self.count
+        if self.count and not 0 <= self.label_indices.min() <= self.label_indices.max() < classes:
+            raise ArgumentError(
+                f"{name} holds labels from {self.label_indices.min()} to {self.label_indices.max()}",
+                f"0 to {classes - 1}",
+                "number the classes in the order of the model's outputs",
+            )
+
+    @property
+    def section(self) -> dict[str, Any]:
+        """The manifest's section, as `Examples` has it; what a plain Dataset does not tell is None."""
+        counts = np.bincount(self.label_indices, minlength=len(self.labels))
+        return {
+            "labels": list(self.labels),
+            "preprocess": self.preprocess.to_dict(),
+            "preprocess_digest": self.preprocess.digest,
+            "count": self.count,
+            "counts": {label: int(count) for label, count in zip(self.labels, counts, strict=True)},
+            "catalog_digest": None,
+            "groups": None,
+            "split": None,
+        }
+
+    def batches(
+        self, *, batch_size: int, augment: Augment | None, shuffle: bool, seed: int, epoch: int
+    ) -> tf.data.Dataset:
+        """Return one epoch; the order is shuffled within 4096 pictures."""
+        data = self._data
+        if shuffle:
+            data = data.shuffle(
+                min(self.count, 4096), seed=_mixed(seed, epoch), reshuffle_each_iteration=False
+            )
+        data = data.batch(batch_size)
+        if augment is None:
+            return data.prefetch(tf.data.AUTOTUNE)
+        vary = augment
+
+        def varied(batch: dict[str, Any]) -> dict[str, Any]:
+            return batch | {"image": vary(batch["image"], batch["index"], seed=seed, epoch=epoch)}
+
+        return data.map(varied, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def _one_by_one(data: tf.data.Dataset, name: str, size: int) -> tf.data.Dataset:
+    """Return single examples as dicts with image, label and index."""
+    spec = data.element_spec
+    image, label = _fields(spec)
+    shape = getattr(image, "shape", tf.TensorShape(None))
+    good = getattr(image, "dtype", None) == tf.uint8 and getattr(label, "dtype", tf.float32).is_integer
+    if not good or shape.rank not in (3, 4) or not shape[-3:].is_compatible_with((size, size, 1)):
+        raise ArgumentError(
+            f"{name} has elements {spec}",
+            f"(image, label) or dicts with 'image' and 'label': uint8 ({size}, {size}, 1) and whole numbers",
+            "make it with dataset.load, or map it to this form",
+        )
+    if data.cardinality() == tf.data.INFINITE_CARDINALITY:
+        raise ArgumentError(f"{name} never ends", "a finite Dataset", "leave repeat() out")
+    data = data.unbatch() if shape.rank == 4 else data
+
+    def single(place: Any, element: Any) -> dict[str, Any]:
+        image, label = _fields(element)
+        index = element.get("index", place) if isinstance(element, dict) else place
+        return {
+            "image": tf.ensure_shape(image, (size, size, 1)),
+            "label": tf.cast(label, tf.int64),
+            "index": index,
+        }
+
+    return data.enumerate().map(single)
+
+
+def _fields(element: Any) -> tuple[Any, Any]:
+    if isinstance(element, dict):
+        return element.get("image"), element.get("label")
+    return (element[0], element[1]) if isinstance(element, tuple) and len(element) >= 2 else (None, None)
+
+
+def _mixed(*numbers: int) -> int:
+    return int(np.random.default_rng(numbers).integers(2**31))

@@ -1,0 +1,278 @@
+import json
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from mri_tumor.dataset.augment import Augment
+from mri_tumor.dataset.catalog import Catalog, scan
+from mri_tumor.dataset.pipeline import Examples, load
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.tfrecord import write_tfrecords
+from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, TrainingError
+from mri_tumor.manifest import Manifest
+from mri_tumor.models import checkpoint
+from mri_tumor.models.builders import set_frozen
+from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.recipe import Recipe
+from mri_tumor.models.training import train
+
+SIZE = 32
+RECIPE = Recipe(epochs=2, batch_size=8, learning_rate=3e-3, copies=1, seed=3, augment=Augment(rotation=5))
+
+
+def network(frozen: bool = False, seed: int = 0, width: int = 4, classes: int = 4) -> keras.Model:
+    """Return a network of the library's form that is small enough to train in a second."""
+    keras.utils.set_random_seed(seed)
+    image = keras.Input((SIZE, SIZE, 1), dtype="uint8", name="image")
+    x = keras.layers.Rescaling(1 / 255)(image)
+    x = keras.layers.Conv2D(width, 5, strides=4, activation="relu")(x)
+    features = keras.layers.GlobalAveragePooling2D(name="features")(x)
+    x = keras.layers.Dropout(0.3)(features)
+    model = keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name="tiny")
+    set_frozen(model, frozen)
+    return model
+
+
+@pytest.fixture
+def pictures(make_folder) -> Catalog:
+    return scan(make_folder(per_class=6))
+
+
+@pytest.fixture
+def parts(pictures) -> tuple[Catalog, Catalog]:
+    places = range(len(pictures))
+    chosen = [pictures.ids[place] for place in places if place % 3]
+    others = [pictures.ids[place] for place in places if place % 3 == 0]
+    # Unequal classes, so that class weights differ from 1.
+    return pictures.select(ids=chosen[:-2]), pictures.select(ids=others)
+
+
+def same(one: keras.Model, other: keras.Model) -> bool:
+    return all(map(np.array_equal, one.get_weights(), other.get_weights()))
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_run_makes_its_folder_and_a_classifier(parts, tmp_path, frozen):
+    model = network(frozen)
+    before = model.get_weights()
+    classifier = train(model, *parts, recipe=RECIPE, run_dir=tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    expected = {"manifest.json", "history.csv", "curves.png", "confusion.png", "checkpoint", "classifier"}
+    assert expected <= names
+    assert ("features" in names) == frozen
+    assert all(map(np.array_equal, before, model.get_weights()))
+    assert not same(model, classifier.model)
+    loaded = Classifier.load(tmp_path / "classifier")
+    assert loaded.predict(parts[1]) == classifier.predict(parts[1])
+    assert loaded.manifest.digest == classifier.manifest.digest
+    history = (tmp_path / "history.csv").read_text().splitlines()
+    assert len(history) == 1 + classifier.manifest.sections["training"]["epochs_run"]
+
+
+def test_the_manifest_says_what_was_done(parts, tmp_path):
+    classifier = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path)
+    sections = classifier.manifest.sections
+    assert sections["data"] == Examples(parts[0], Preprocess(size=SIZE)).section
+    assert sections["validation"]["count"] == len(parts[1])
+    assert Recipe.from_dict(sections["recipe"]) == RECIPE
+    assert sections["decision"] == {}
+    training = sections["training"]
+    rows = [line.split(",") for line in (tmp_path / "history.csv").read_text().splitlines()]
+    losses = [float(row[rows[0].index("val_loss")]) for row in rows[1:]]
+    assert training["best_val_loss"] == min(losses)
+    assert training["best_epoch"] == losses.index(min(losses))
+    assert training["leakage"] == {
+        "allowed": False, "checked": True, "shared_pictures": 0, "shared_groups": 0
+    }  # fmt: skip
+    counts = sections["data"]["counts"]
+    for label, weight in training["class_weights"].items():
+        assert weight == pytest.approx(len(parts[0]) / (4 * counts[label]))
+    run = Manifest.load(tmp_path, kind="run").sections
+    assert run["run"]["finished"] is True
+    assert run["run"]["training"] == training
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_a_finished_run_is_returned_at_once(parts, tmp_path, frozen, monkeypatch):
+    first = train(network(frozen), *parts, recipe=RECIPE, run_dir=tmp_path)
+    monkeypatch.setattr("mri_tumor.models.training.run_epochs", None)
+    # A frozen backbone belongs to the run; weights drawn for training do not.
+    again = train(network(frozen, seed=0 if frozen else 9), *parts, recipe=RECIPE, run_dir=tmp_path)
+    assert same(first.model, again.model)
+
+
+def test_another_run_in_the_folder_is_refused_and_the_difference_named(parts, tmp_path):
+    train(network(), *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    with pytest.raises(TrainingError, match=r"recipe\.epochs: 1, not 2.*empty folder"):
+        train(network(), *parts, recipe=RECIPE.replace(epochs=2), run_dir=tmp_path)
+    with pytest.raises(TrainingError, match="validation"):
+        train(network(), parts[0], parts[1][:-1], recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    other = network(width=3)
+    with pytest.raises(TrainingError, match=r"settings\.architecture"):
+        train(other, *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    with pytest.raises(TrainingError, match="frozen"):
+        train(network(frozen=True), *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+
+
+class Killed(Exception):
+    pass
+
+
+def kill_after(monkeypatch, epoch: int, folder: str) -> None:
+    write = checkpoint.Checkpoint.on_epoch_end
+
+    def dies(self, now, logs=None):
+        write(self, now, logs)
+        if now == epoch and self.directory.parent.name == folder:
+            raise Killed
+
+    monkeypatch.setattr(checkpoint.Checkpoint, "on_epoch_end", dies)
+
+
+@pytest.mark.parametrize(
+    ("frozen", "folder"), [(False, "run"), (True, "run"), (False, "refit"), (True, "refit")]
+)
+def test_a_killed_run_ends_as_the_uninterrupted_one(parts, tmp_path, monkeypatch, frozen, folder):
+    options = {"recipe": RECIPE, "refit": folder == "refit"}
+    whole = train(network(frozen), *parts, run_dir=tmp_path / "whole", **options)
+    with monkeypatch.context() as patched:
+        kill_after(patched, 0, folder)
+        with pytest.raises(Killed):
+            train(network(frozen), *parts, run_dir=tmp_path / "run", **options)
+    resumed = train(network(frozen), *parts, run_dir=tmp_path / "run", **options)
+    assert same(resumed.model, whole.model)
+    assert resumed.manifest.sections["training"] == whole.manifest.sections["training"]
+    histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "run")]
+    assert histories[0] == histories[1]
+
+
+def test_shards_and_their_catalog_train_the_same(parts, tmp_path):
+    spec = Preprocess(size=SIZE)
+    for name, part in zip(("train", "validation"), parts, strict=True):
+        write_tfrecords(part, tmp_path / name, preprocess=spec)
+    shards = train(
+        network(), tmp_path / "train", tmp_path / "validation", recipe=RECIPE, run_dir=tmp_path / "a"
+    )
+    catalog = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "b")
+    assert same(shards.model, catalog.model)
+
+
+def test_a_plain_dataset_trains_and_says_what_it_lacks(parts, tmp_path, caplog):
+    spec = Preprocess(size=SIZE)
+    loaded = [load(part, spec, batch_size=5) for part in parts]
+    pairs = [data.map(lambda one: (one["image"], one["label"])).unbatch() for data in loaded]
+    with caplog.at_level(logging.WARNING):
+        classifier = train(network(True), *loaded, recipe=RECIPE, run_dir=tmp_path / "dicts", preprocess=spec)
+    assert "no check for leaks" in caplog.text
+    training = classifier.manifest.sections["training"]
+    assert training["cached_features"] is False
+    assert training["leakage"]["checked"] is False
+    assert classifier.manifest.sections["data"]["count"] == len(parts[0])
+    train(network(), *pairs, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "pairs", preprocess=spec)
+
+
+def test_refit_trains_on_both_for_the_epochs_chosen(parts, tmp_path):
+    classifier = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "run", refit=True)
+    plain = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "plain")
+    training = classifier.manifest.sections["training"]
+    assert training["refit"]["count"] == len(parts[0]) + len(parts[1])
+    assert training["refit"]["epochs"] == training["best_epoch"] + 1
+    assert not same(classifier.model, plain.model)
+    history = (tmp_path / "run" / "refit" / "history.csv").read_text().splitlines()
+    assert len(history) == training["refit"]["epochs"] + 1
+    assert plain.manifest.sections["training"]["refit"] is None
+
+
+def test_class_weights_change_the_loss_by_what_they_say(parts, tmp_path):
+    losses = []
+    for name in ("balanced", "none"):
+        recipe = RECIPE.replace(
+            epochs=1, class_weights=name, learning_rate=1e-12, batch_size=64, augment=None
+        )
+        train(network(True), *parts, recipe=recipe, run_dir=tmp_path / name)
+        rows = (tmp_path / name / "history.csv").read_text().splitlines()
+        losses.append(float(rows[1].split(",")[1]))
+    assert abs(losses[0] - losses[1]) > 1e-4
+
+
+def test_shared_pictures_are_refused_unless_allowed(pictures, parts, tmp_path):
+    with pytest.raises(LeakageError, match=r"6 pictures \(glioma_tumor/001.png") as caught:
+        train(network(), parts[0], pictures[:9], recipe=RECIPE, run_dir=tmp_path)
+    assert "allow_leakage" in str(caught.value)
+    assert not list(tmp_path.glob("manifest.json"))
+    recipe = RECIPE.replace(epochs=1)
+    classifier = train(
+        network(), parts[0], pictures[:9], recipe=recipe, run_dir=tmp_path / "run", allow_leakage=True
+    )
+    leakage = classifier.manifest.sections["training"]["leakage"]
+    assert (leakage["allowed"], leakage["shared_pictures"]) == (True, 6)
+
+
+def test_shared_groups_are_refused(parts, tmp_path):
+    grouped = [
+        part.with_groups(dict.fromkeys(part.ids, name)) for part, name in zip(parts, "ab", strict=True)
+    ]
+    mixed = grouped[1].with_groups({grouped[1].ids[0]: "x"})
+    same_name = parts[1].with_groups(dict.fromkeys(parts[1].ids[:2], "a"))
+    with pytest.raises(LeakageError, match="1 groups"):
+        train(network(), grouped[0], same_name, recipe=RECIPE, run_dir=tmp_path / "run")
+    train(network(), grouped[0], mixed, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "run")
+
+
+def test_equal_ids_of_two_folders_are_no_leak_when_the_files_differ(make_folder, tmp_path):
+    one = scan(make_folder(per_class=2, name="one"))
+    other = scan(make_folder(per_class=2, name="other", seed=7))
+    assert one.ids == other.ids
+    train(network(), one, other, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "run")
+
+
+def test_what_does_not_fit_is_refused(parts, tmp_path):
+    here = {"recipe": RECIPE, "run_dir": tmp_path / "run"}
+    other = Catalog(parts[1], classes=("pituitary", "glioma", "meningioma", "none"))
+    with pytest.raises(ManifestMismatch, match="same labels"):
+        train(network(), parts[0], other, **here)
+    with pytest.raises(ManifestMismatch, match="4 classes"):
+        train(network(classes=3), *parts, **here)
+    with pytest.raises(ManifestMismatch, match="size 32"):
+        train(network(), *parts, preprocess=Preprocess(size=40), **here)
+    write_tfrecords(parts[1], tmp_path / "shards", preprocess=Preprocess(size=SIZE, crop=False))
+    with pytest.raises(ManifestMismatch, match="same preprocessing"):
+        train(network(), parts[0], tmp_path / "shards", **here)
+    with pytest.raises(TrainingError, match="no picture of pituitary"):
+        train(network(), parts[0].select(where=lambda one: one.label != "pituitary"), parts[1], **here)
+    assert not (tmp_path / "run").exists()
+
+
+def test_wrong_arguments_are_refused_by_name(parts, tmp_path):
+    here = {"run_dir": tmp_path}
+    with pytest.raises(ArgumentError, match="recipe"):
+        train(network(), *parts, recipe={"epochs": 3}, **here)
+    with pytest.raises(ArgumentError, match="train is a list"):
+        train(network(), [1], parts[1], **here)
+    with pytest.raises(ArgumentError, match="features"):
+        train(keras.Sequential([keras.Input((2,)), keras.layers.Dense(4)]), *parts, **here)
+    floats = tf.data.Dataset.from_tensor_slices((np.zeros((4, SIZE, SIZE, 1), "f"), np.zeros(4, "i8"))).batch(
+        2
+    )
+    with pytest.raises(ArgumentError, match="uint8"):
+        train(network(), floats, parts[1], **here)
+    images = np.zeros((4, SIZE, SIZE, 1), np.uint8)
+    endless = tf.data.Dataset.from_tensor_slices((images, np.zeros(4, "i8"))).repeat()
+    with pytest.raises(ArgumentError, match="never ends"):
+        train(network(), endless, parts[1], **here)
+    foreign = tf.data.Dataset.from_tensor_slices((images, np.array([0, 1, 2, 9])))
+    with pytest.raises(ArgumentError, match="0 to 9"):
+        train(network(), foreign, parts[1], **here)
+    empty = tf.data.Dataset.from_tensor_slices((images[:0], np.zeros(0, "i8")))
+    with pytest.raises(TrainingError, match="validation is empty"):
+        train(network(), parts[0], empty, **here)
+
+
+def test_a_manifest_of_the_folder_that_is_no_run_is_refused(parts, tmp_path):
+    card = Manifest("model", {}).to_dict()
+    (tmp_path / "manifest.json").write_text(json.dumps(card))
+    with pytest.raises(ManifestMismatch, match="kind 'run'"):
+        train(network(), *parts, recipe=RECIPE, run_dir=tmp_path)
