@@ -1,0 +1,147 @@
+"""The job itself, in this process, on an `/opt/ml` of its own."""
+
+import csv
+import json
+import logging
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mri_tumor import cloud, models
+from mri_tumor.cloud.archive import pack
+from mri_tumor.cloud.container.job import METRICS, Places, main
+
+ARGV = ["--model", "small_cnn", "--width", "2", "--epochs", "2", "--batch_size", "8", "--augment", "False"]
+
+
+@pytest.fixture(autouse=True)
+def _logging() -> Iterator[None]:
+    """Leave the process's logging as it was: a job sets up its own."""
+    root, ours = logging.getLogger(), logging.getLogger("mri_tumor")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    logging.captureWarnings(False)
+    root.handlers[:], level, own = before
+    root.setLevel(level)
+    ours.setLevel(own)
+
+
+@pytest.fixture
+def environ(tmp_path: Path, shards: dict[str, Path]) -> dict[str, str]:
+    base = tmp_path / "opt" / "ml"
+    return {
+        "SM_MODEL_DIR": str(base / "model"),
+        "SM_OUTPUT_DATA_DIR": str(base / "output" / "data"),
+        "SM_CHANNEL_TRAIN": str(shards["train"]),
+        "SM_CHANNEL_VALIDATION": str(shards["validation"]),
+        "SM_HOSTS": '["algo-1"]',
+        "SM_CURRENT_HOST": "algo-1",
+    }
+
+
+def failure(environ: dict[str, str]) -> str:
+    return Places.of(environ).failure.read_text(encoding="utf-8").partition("\n\n")[0]
+
+
+def test_a_job_leaves_a_package_its_outputs_and_its_lines(
+    environ: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(ARGV, environ) == 0
+    base = tmp_path / "opt" / "ml"
+    manifest = cloud.validate_package(pack(base / "model", tmp_path / "model.tar.gz"))
+    assert manifest.sections["recipe"]["epochs"] == 2
+    assert manifest.sections["recipe"]["augment"] is None
+    outputs = {path.name for path in (base / "output" / "data").iterdir()}
+    assert outputs == {"manifest.json", "history.csv", "curves.png", "confusion.png"}
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    history = (base / "output" / "data" / "history.csv").read_text(encoding="utf-8")
+    rows = list(csv.DictReader(history.splitlines()))
+    assert len(lines) == len(rows) == 2
+    for name, expression in METRICS.items():
+        shown = [float(re.search(expression, line)[1]) for line in lines]
+        assert shown == pytest.approx([float(row[name]) for row in rows], rel=1e-3)
+
+
+def test_a_job_that_starts_again_goes_on_from_its_checkpoints(
+    environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(ARGV, environ) == 0
+    digest = models.Classifier.load(Path(environ["SM_MODEL_DIR"]) / "classifier").manifest.digest
+    # A spot instance that comes back has its checkpoints and nothing else.
+    shutil.rmtree(environ["SM_MODEL_DIR"])
+    shutil.rmtree(Path(environ["SM_OUTPUT_DATA_DIR"]).parent)
+    capsys.readouterr()
+    assert main(ARGV, environ) == 0
+    assert "epoch 1/2" not in capsys.readouterr().out
+    assert models.Classifier.load(Path(environ["SM_MODEL_DIR"]) / "classifier").manifest.digest == digest
+
+
+def test_an_unknown_hyperparameter_lists_the_known_ones(environ: dict[str, str]) -> None:
+    assert main([*ARGV, "--epoch", "3"], environ) == 1
+    reason = failure(environ)
+    assert "epoch" in reason
+    for name in ("width", "epochs", "refit", "dropout", "rotation"):
+        assert name in reason
+
+
+@pytest.mark.parametrize(
+    ("argv", "reason"),
+    [
+        (["--epochs", "many"], "epochs is 'many'"),
+        (["--model", "resnet"], "resnet"),
+        (["--refit", "maybe"], "refit is 'maybe'"),
+    ],
+)
+def test_the_reason_of_a_failure_is_in_its_file(
+    environ: dict[str, str], argv: list[str], reason: str
+) -> None:
+    assert main([*ARGV, *argv], environ) == 1
+    assert reason in failure(environ)
+    assert not (Path(environ["SM_MODEL_DIR"]) / "1").exists()
+
+
+@pytest.mark.parametrize("channel", ["train", "validation"])
+def test_a_missing_channel(environ: dict[str, str], channel: str) -> None:
+    del environ[f"SM_CHANNEL_{channel.upper()}"]
+    assert main(ARGV, environ) == 1
+    assert f"no channel '{channel}'" in failure(environ)
+
+
+def test_a_channel_without_shards(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    assert main(ARGV, environ | {"SM_CHANNEL_TRAIN": str(tmp_path / "empty")}) == 1
+    assert failure(environ).startswith("channel 'train'")
+
+
+def test_channels_that_share_pictures(environ: dict[str, str]) -> None:
+    environ["SM_CHANNEL_VALIDATION"] = environ["SM_CHANNEL_TRAIN"]
+    assert main(ARGV, environ) == 1
+    assert "share" in failure(environ)
+
+
+def test_weights_come_as_a_channel_or_as_a_name(environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    environ["SM_CHANNEL_WEIGHTS"] = str(tmp_path / "weights")
+    assert main(ARGV, environ) == 1
+    assert "without a file *.h5" in failure(environ)
+    (tmp_path / "weights" / "a.weights.h5").write_bytes(b"x")
+    assert main([*ARGV, "--weights", "imagenet"], environ) == 1
+    assert "one of the two" in failure(environ)
+    # The file reaches the network's builder, which has no use for it.
+    assert main(ARGV, environ) == 1
+    assert "a.weights.h5" in failure(environ)
+
+
+def test_several_hosts_are_for_a_later_release(environ: dict[str, str]) -> None:
+    assert main(ARGV, environ | {"SM_HOSTS": json.dumps(["algo-1", "algo-2"])}) == 1
+    assert "2 hosts" in failure(environ)
+
+
+def test_the_places_of_the_platform() -> None:
+    places = Places.of({})
+    assert places.model == Path("/opt/ml/model")
+    assert places.run == Path("/opt/ml/checkpoints/run")
+    assert places.failure == Path("/opt/ml/output/failure")
