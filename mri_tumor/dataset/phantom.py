@@ -34,6 +34,7 @@ _FOLDERS = {
     "none": "no_tumor",
     "pituitary": "pituitary_tumor",
 }
+_LEFT_BY_BROWSERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 _LEAST_SIDE = 160
 _FIRST_TEST_PATIENT = 1_000_000
 _TRAINING_COPIES = {"glioma": "exact", "meningioma": "mirrored", "none": "rescaled", "pituitary": "resized"}
@@ -96,10 +97,10 @@ def make_phantoms(
         ArgumentError: a number is out of its range.
         CatalogError: the directory holds something else than phantoms.
     """
-    _check_whole("per_class", per_class, 5, _FIRST_TEST_PATIENT)
+    _check_whole("per_class", per_class, 5, _FIRST_TEST_PATIENT // 5)
     _check_whole("size", size, 32, 1024)
     _check_whole("seed", seed, 0, 2**32 - 1)
-    if not 0 < test_share < 1:
+    if not isinstance(test_share, int | float) or not 0 < test_share < 1:
         raise ArgumentError(f"test_share is {test_share!r}", "a number between 0 and 1", "pass 0.2")
     directory = Path(directory)
     _check_replaceable(directory)
@@ -217,7 +218,11 @@ def _check_replaceable(directory: Path) -> None:
     """Only a folder whose every file is a phantom may be replaced: no picture of anybody else is lost."""
     if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
         return
-    files = {p.relative_to(directory).as_posix() for p in directory.rglob("*") if not p.is_dir()}
+    files = {
+        file.relative_to(directory).as_posix()
+        for file in directory.rglob("*")
+        if not file.is_dir() and file.name not in _LEFT_BY_BROWSERS
+    }
     others = files - _own_files(directory / GROUPS_FILE)
     if not directory.is_dir() or others or not files:
         raise CatalogError(

@@ -99,7 +99,7 @@ class Brush:
         cv2.polylines(self.picture, [fixed], closed, _grey(tone), thickness, cv2.LINE_AA, _SHIFT)
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
-        return np.asarray(np.rint(points @ self._matrix + self._centre).astype(np.int32)[:, None])
+        return (points @ self._matrix + self._centre).astype(np.int32)[:, None]
 
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0, shape: Points | None = None) -> Points:

@@ -71,5 +71,5 @@ class Scanner:
 
 def _gaussian(rng: np.random.Generator, shape: tuple[int, ...], spread: float) -> Plane:
     """Return Gaussian noise in 256 levels: much faster than exact draws, and a picture has no more levels."""
-    places = rng.integers(0, 256, shape, np.uint8)
+    places = np.frombuffer(rng.bytes(shape[0] * shape[1]), np.uint8).reshape(shape)
     return np.asarray(cv2.LUT(places, (_NORMAL_QUANTILES * spread).astype(np.float32)))

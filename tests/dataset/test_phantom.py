@@ -234,7 +234,15 @@ def test_a_tiny_set_has_its_copies_and_a_leak(per_class: int, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    "change", [{"per_class": 4}, {"test_share": 0.0}, {"test_share": 1.0}, {"size": 10}, {"seed": -1}]
+    "change",
+    [
+        {"per_class": 4},
+        {"test_share": 0.0},
+        {"test_share": 1.0},
+        {"test_share": "0.2"},
+        {"size": 10},
+        {"seed": -1},
+    ],
 )
 def test_bad_numbers_write_nothing(change: dict[str, float], tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match=next(iter(change))):
@@ -244,6 +252,7 @@ def test_bad_numbers_write_nothing(change: dict[str, float], tmp_path: Path) -> 
 
 def test_phantoms_are_replaced(tmp_path: Path) -> None:
     make_phantoms(tmp_path / "set", per_class=6, size=32)
+    (tmp_path / "set" / ".DS_Store").write_bytes(b"left by a file browser")
     again = make_phantoms(tmp_path / "set", per_class=5, size=32)
     assert len(again) == 20
     assert [p.name for p in tmp_path.iterdir()] == ["set"]
