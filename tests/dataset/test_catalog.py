@@ -8,12 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mri_tumor import LABELS
 from mri_tumor.dataset.catalog import Catalog, Record, scan
-from mri_tumor.dataset.groups import joined
 from mri_tumor.errors import ArgumentError, CatalogError, ReadError
 
 FOLDERS = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
@@ -191,76 +188,6 @@ def test_bad_classes(folder: Path, classes: object) -> None:
         scan(folder, classes=classes)  # type: ignore[arg-type]
 
 
-class TestGroups:
-    def expected(self) -> dict[str, str]:
-        return {f"{name}/a.png": name[0] for name in FOLDERS}
-
-    def check(self, catalog: Catalog) -> None:
-        assert dict(zip(catalog.ids, catalog.groups, strict=True)) == self.expected()
-
-    def test_from_a_mapping_that_may_hold_more(self, folder: Path) -> None:
-        self.check(scan(folder, groups=self.expected() | {"other.png": "z"}))
-
-    def test_from_a_function(self, folder: Path) -> None:
-        self.check(scan(folder, groups=lambda name: name[0]))
-
-    @pytest.mark.parametrize("column", ["path", "id"])
-    @pytest.mark.parametrize("form", ["{}", "./{}"])
-    def test_from_a_table(self, folder: Path, tmp_path: Path, column: str, form: str) -> None:
-        lines = [f"other,{column},group", *(f"1,{form.format(k)},{v}" for k, v in self.expected().items())]
-        table = write(tmp_path / "groups.csv", "\ufeff" + "\r\n".join(lines))
-        self.check(scan(folder, groups=table))
-        self.check(scan(folder, groups=str(table)))
-
-    def test_from_a_table_of_windows_paths(self, folder: Path, tmp_path: Path) -> None:
-        lines = ["path,group", *(f"{k},{v}".replace("/", "\\") for k, v in self.expected().items())]
-        self.check(scan(folder, groups=write(tmp_path / "groups.csv", "\n".join(lines))))
-
-    def test_numbers_are_names(self, folder: Path) -> None:
-        assert set(scan(folder, groups=lambda _: 7).groups) == {"7"}
-
-    @pytest.mark.parametrize("gap", [None, ""])
-    def test_missing_pictures_are_named(self, folder: Path, gap: str | None) -> None:
-        table = {**self.expected(), "no_tumor/a.png": gap}
-        with pytest.raises(CatalogError, match=r"no group to 1 of 4 pictures: 'no_tumor/a\.png'"):
-            scan(folder, groups=table)  # type: ignore[arg-type]
-
-    def test_only_the_first_missing_are_named(self, folder: Path) -> None:
-        for number in range(10):
-            write(folder / "glioma_tumor" / f"{number}.png")
-        with pytest.raises(
-            CatalogError, match=r"14 of 14 pictures: .* and 9 more; its own ids look like 'x'"
-        ):
-            scan(folder, groups={"x": "y"})
-
-    @pytest.mark.parametrize(
-        ("text", "message"),
-        [
-            ("file,group\na,b\n", "has the columns file, group"),
-            ("path;group\na;b\n", "has the columns path;group"),
-            ("", r"has the columns \(none\)"),
-            (
-                "path,group\nno_tumor/a.png,1\nno_tumor/a.png,2\n",
-                r"row 3, gives 'no_tumor/a\.png' the group '2'",
-            ),
-        ],
-    )
-    def test_bad_tables(self, folder: Path, tmp_path: Path, text: str, message: str) -> None:
-        with pytest.raises(CatalogError, match=message):
-            scan(folder, groups=write(tmp_path / "groups.csv", text))
-
-    def test_a_table_that_cannot_be_read(self, folder: Path, tmp_path: Path) -> None:
-        with pytest.raises(CatalogError, match=r"nowhere\.csv cannot be read"):
-            scan(folder, groups=tmp_path / "nowhere.csv")
-        (tmp_path / "latin.csv").write_bytes("path,group\nMüller,1".encode("latin-1"))
-        with pytest.raises(CatalogError, match=r"latin\.csv cannot be read .*CSV file in UTF-8"):
-            scan(folder, groups=tmp_path / "latin.csv")
-
-    def test_another_type(self, folder: Path) -> None:
-        with pytest.raises(ArgumentError, match="groups is a int"):
-            scan(folder, groups=3)  # type: ignore[arg-type]
-
-
 class TestCatalog:
     def test_is_a_sequence(self) -> None:
         catalog = Catalog(records())
@@ -348,89 +275,6 @@ class TestCatalog:
         assert rows[-1] == ["groups:", "1"]
         assert "groups: unknown" in Catalog(records()).summary()
         assert "glioma 2" in repr(Catalog(records()))
-
-
-names = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
-somewhere = st.builds(
-    Record,
-    id=names,
-    path=names.map(lambda name: Path("/pictures") / name.replace("/", "_")),
-    label=st.sampled_from(LABELS),
-    group=st.none() | names,
-    split=st.none() | names,
-    digest=st.text("0123456789abcdef", max_size=8),
-)
-
-
-class TestCsv:
-    @given(st.lists(somewhere, max_size=8, unique_by=lambda record: record.id))
-    def test_round_trip(self, tmp_path_factory: pytest.TempPathFactory, content: list[Record]) -> None:
-        path = tmp_path_factory.mktemp("csv") / "catalog.csv"
-        Catalog(content).to_csv(path)
-        assert Catalog.from_csv(path) == Catalog(content)
-
-    def test_pictures_that_moved(self, folder: Path, tmp_path: Path) -> None:
-        write(folder / "glioma_tumor" / unicodedata.normalize("NFD", "é (1).png"))
-        catalog = scan(folder)
-        catalog.to_csv(tmp_path / "catalog.csv")
-        moved = folder.rename(tmp_path / "moved")
-        again = Catalog.from_csv(tmp_path / "catalog.csv", moved)
-        assert again.digest == catalog.digest
-        assert all(path.is_file() and path.is_relative_to(moved) for path in again.paths)
-
-    def test_relative_paths_are_written_whole(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.chdir(folder)
-        scan(".").to_csv("catalog.csv")
-        monkeypatch.chdir("/")
-        assert all(path.is_file() for path in Catalog.from_csv(folder / "catalog.csv").paths)
-
-    def test_a_table_with_the_needed_columns_alone(self, tmp_path: Path) -> None:
-        table = write(tmp_path / "t.csv", "label,id,path\nnone,a,/p/a.png\n")
-        assert list(Catalog.from_csv(table)) == [Record("a", Path("/p/a.png"), "none")]
-
-    def test_errors(self, tmp_path: Path) -> None:
-        with pytest.raises(CatalogError, match="lacks the columns path, label"):
-            Catalog.from_csv(write(tmp_path / "t.csv", "id,group\na,b\n"))
-        with pytest.raises(CatalogError, match=r"gone\.csv cannot be read"):
-            Catalog.from_csv(tmp_path / "gone.csv")
-        table = write(tmp_path / "t.csv", "label,id,path\ncat,a,/p/a.png\n")
-        with pytest.raises(CatalogError, match="'cat'"):
-            Catalog.from_csv(table)
-        assert len(Catalog.from_csv(table, classes=("cat",))) == 1
-        with pytest.raises(CatalogError, match=r"the root .*gone is not a folder"):
-            Catalog.from_csv(table, tmp_path / "gone", classes=("cat",))
-
-
-groupings = st.integers(1, 12).flatmap(
-    lambda size: st.tuples(
-        *[st.lists(st.none() | st.sampled_from("abcdef"), min_size=size, max_size=size) for _ in range(2)]
-    )
-)
-
-
-@given(groupings)
-def test_joined_groups_are_the_finest_that_hold_both(pair: tuple[list[str | None], list[str | None]]) -> None:
-    result = joined(*pair)
-    size = len(result)
-
-    def linked(i: int, j: int) -> bool:
-        return i == j or any(names[i] is not None and names[i] == names[j] for names in pair)
-
-    reach = [[linked(i, j) for j in range(size)] for i in range(size)]
-    for middle in range(size):
-        for i in range(size):
-            for j in range(size):
-                reach[i][j] |= reach[i][middle] and reach[middle][j]
-    for i in range(size):
-        assert (result[i] is None) == (pair[0][i] is None and pair[1][i] is None)
-        for j in range(size):
-            assert ((result[i] == result[j] and result[i] is not None) or i == j) == reach[i][j]
-
-
-@given(groupings)
-def test_joining_again_changes_nothing(pair: tuple[list[str | None], list[str | None]]) -> None:
-    once = joined(*pair)
-    assert joined(once, pair[1]) == once
 
 
 @pytest.mark.realdata
