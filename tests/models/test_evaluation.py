@@ -1,0 +1,237 @@
+import csv
+import json
+import logging
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mri_tumor import LABELS
+from mri_tumor.dataset.catalog import Catalog, Record, scan
+from mri_tumor.dataset.inputs import batches
+from mri_tumor.dataset.pipeline import Examples, load
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.tfrecord import write_tfrecords
+from mri_tumor.errors import ArgumentError, ManifestMismatch, MriTumorError
+from mri_tumor.models.evaluation import evaluate, scores
+from mri_tumor.models.prediction import Prediction, predictions
+
+SPEC = Preprocess(size=32)
+
+
+class Brightness:
+    """A classifier that calls a picture by its mean brightness: the same picture, the same answer."""
+
+    labels = LABELS
+
+    def predict(self, images):
+        found = []
+        for ids, pictures in batches(images, SPEC):
+            tops = pictures.mean(axis=(1, 2, 3)).astype(int) % 4
+            found += predictions(ids, {"probabilities": np.eye(4)[tops], "top": tops}, LABELS)
+        return found
+
+
+class Scripted:
+    """A classifier whose answers are given, id -> label."""
+
+    labels = LABELS
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def predict(self, images):
+        return [
+            Prediction(
+                id=name, label=top, top=top, probabilities={label: float(label == top) for label in LABELS}
+            )
+            for name, top in self.answers.items()
+        ]
+
+
+@pytest.fixture
+def pictures(make_folder) -> Catalog:
+    return scan(make_folder(per_class=5))
+
+
+@pytest.fixture
+def six(tmp_path) -> Catalog:
+    labels = ["glioma", "glioma", "glioma", "none", "none", "pituitary"]
+    return Catalog(
+        [Record(f"{place}.png", tmp_path / f"{place}.png", label) for place, label in enumerate(labels)]
+    )
+
+
+ANSWERS = dict(
+    zip(
+        [f"{place}.png" for place in range(6)],
+        ["glioma", "none", "glioma", "none", "none", "glioma"],
+        strict=True,
+    )
+)
+
+
+def test_the_scores_are_those_counted_by_hand(six):
+    found = evaluate(Scripted(ANSWERS), six).all
+    assert (found.n, found.accuracy) == (6, pytest.approx(4 / 6))
+    glioma, none = found.per_class["glioma"], found.per_class["none"]
+    assert (glioma.precision, glioma.recall, glioma.support) == (
+        pytest.approx(2 / 3),
+        pytest.approx(2 / 3),
+        3,
+    )
+    assert (none.precision, none.recall, none.f1) == (pytest.approx(2 / 3), 1.0, pytest.approx(0.8))
+    # Pituitary is never predicted: no precision, but an F1 of 0. Meningioma has no picture and does not count.
+    assert found.per_class["pituitary"].precision is None
+    assert found.per_class["pituitary"].f1 == 0
+    assert found.per_class["meningioma"].recall is None
+    assert found.per_class["meningioma"].f1 is None
+    assert found.macro_f1 == pytest.approx((2 / 3 + 0.8 + 0) / 3)
+    assert found.confusion == ((2, 0, 1, 0), (0, 0, 0, 0), (0, 0, 2, 0), (1, 0, 0, 0))
+
+
+def test_leaked_and_clean_are_scored_apart(six):
+    found = evaluate(Scripted(ANSWERS), six, leaked=["0.png", "3.png", "4.png"])
+    assert (found.leaked.n, found.leaked.accuracy) == (3, 1.0)
+    assert (found.clean.n, found.clean.accuracy) == (3, pytest.approx(1 / 3))
+    assert found.all.n == 6
+
+    class Report:
+        leaked_ids = ("0.png", "3.png", "4.png")
+
+    assert evaluate(Scripted(ANSWERS), six, leaked=Report()) == found
+
+
+def test_an_empty_part_is_none(six):
+    nothing = evaluate(Scripted(ANSWERS), six, leaked=())
+    assert nothing.leaked is None
+    assert nothing.clean == nothing.all
+    everything = evaluate(Scripted(ANSWERS), six, leaked=six.ids)
+    assert everything.clean is None
+    unknown = evaluate(Scripted(ANSWERS), six)
+    assert (unknown.leaked, unknown.clean) == (None, None)
+    assert "leaks: unknown" in unknown.summary()
+    assert "leaks" not in nothing.summary()
+
+
+def test_leaked_ids_of_other_pictures_are_left_out_but_not_all_of_them(six, caplog):
+    with caplog.at_level(logging.WARNING):
+        assert evaluate(Scripted(ANSWERS), six, leaked=["0.png", "x"]).leaked.n == 1
+    assert "1 of the leaked ids" in caplog.text
+    with pytest.raises(ArgumentError, match=r"none of the 2 leaked ids.*'0\.png'"):
+        evaluate(Scripted(ANSWERS), six, leaked=["Testing/0.png", "x"])
+    with pytest.raises(ArgumentError, match="leaked is a str"):
+        evaluate(Scripted(ANSWERS), six, leaked="0.png")
+
+
+def test_predictions_are_matched_by_id_whatever_their_order(six):
+    turned = evaluate(Scripted(dict(reversed(ANSWERS.items()))), six)
+    assert turned == evaluate(Scripted(ANSWERS), six)
+    assert [one.id for one in turned.predictions] == list(six.ids)
+
+
+@pytest.mark.parametrize(
+    ("answers", "reason"),
+    [
+        ({name: top for name, top in ANSWERS.items() if name != "2.png"}, r"1 pictures \('2\.png'\)"),
+        (ANSWERS | {"other.png": "none"}, r"unknown pictures \('other\.png'\)"),
+    ],
+)
+def test_missing_and_unknown_predictions_are_refused(six, answers, reason):
+    with pytest.raises(MriTumorError, match=reason):
+        evaluate(Scripted(answers), six)
+
+
+def test_one_id_twice_is_refused(six):
+    class Twice(Scripted):
+        def predict(self, images):
+            return super().predict(images) * 2
+
+    with pytest.raises(MriTumorError, match="with one id"):
+        evaluate(Twice(ANSWERS), six)
+
+
+def test_every_form_of_the_data_gives_the_same_scores(pictures, tmp_path):
+    write_tfrecords(pictures, tmp_path / "shards", preprocess=SPEC)
+    expected = evaluate(Brightness(), pictures)
+    assert 0 < expected.all.accuracy < 1
+    shuffled = load(pictures, SPEC, batch_size=7, shuffle=True)
+    anew = shuffled.unbatch().shuffle(20, reshuffle_each_iteration=True)
+    pairs = anew.map(lambda one: (one["image"], one["label"]))
+    forms = [tmp_path / "shards", Examples(pictures, SPEC), shuffled, anew, pairs, pairs.batch(6)]
+    for form in forms:
+        assert evaluate(Brightness(), form).all == expected.all
+    assert {one.id for one in evaluate(Brightness(), shuffled).predictions} == set(pictures.ids)
+    with pytest.raises(ArgumentError, match="data with ids"):
+        evaluate(Brightness(), pairs, leaked=["0"])
+
+
+def test_csv_and_json_hold_what_was_found(pictures, tmp_path):
+    found = evaluate(Brightness(), pictures, leaked=pictures.ids[:7])
+    found.to_csv(tmp_path / "rows.csv")
+    with (tmp_path / "rows.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["id"] for row in rows] == list(pictures.ids)
+    assert [row["label"] for row in rows] == list(pictures.labels)
+    assert np.mean([row["label"] == row["predicted"] for row in rows]) == found.all.accuracy
+    assert [row["leaked"] for row in rows] == ["1"] * 7 + ["0"] * 13
+    assert all(float(row[f"p_{row['predicted']}"]) == 1 for row in rows)
+    card = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert card["clean"]["accuracy"] == found.clean.accuracy
+    assert card["leaked"]["confusion"] == [list(row) for row in found.leaked.confusion]
+
+
+def test_the_summary_is_a_table_with_a_column_a_part(six):
+    lines = evaluate(Scripted(ANSWERS), six, leaked=["0.png", "3.png"]).summary().splitlines()
+    assert lines[0].split() == ["all", "leaked", "clean"]
+    assert lines[1].split() == ["pictures", "6", "2", "4"]
+    assert lines[2].split() == ["accuracy", "66.7", "%", "100.0", "%", "50.0", "%"]
+    assert next(line for line in lines if "meningioma" in line).split()[2:] == ["-", "-", "-"]
+    assert max(map(len, lines)) < 80
+
+
+def test_what_cannot_be_judged_is_refused(six, pictures, tmp_path):
+    with pytest.raises(ArgumentError, match="classifier is a str"):
+        evaluate("model", six)
+    with pytest.raises(ArgumentError, match="data is a list"):
+        evaluate(Brightness(), [1, 2])
+    with pytest.raises(ArgumentError, match="no picture"):
+        evaluate(Brightness(), six[:0])
+    images = np.zeros((3, 32, 32, 1), np.uint8)
+    with pytest.raises(ArgumentError, match="no labels"):
+        evaluate(Brightness(), tf.data.Dataset.from_tensor_slices(images))
+    with pytest.raises(ArgumentError, match="no picture"):
+        evaluate(Brightness(), tf.data.Dataset.from_tensor_slices((images[:0], np.zeros(0, int))))
+    with pytest.raises(ManifestMismatch, match="label number 4"):
+        evaluate(Brightness(), tf.data.Dataset.from_tensor_slices((images, np.array([0, 1, 4]))))
+    twice = {"image": images, "label": np.zeros(3, int), "id": np.array(["a", "b", "a"])}
+    with pytest.raises(ArgumentError, match="'a' comes twice"):
+        evaluate(Brightness(), tf.data.Dataset.from_tensor_slices(twice))
+    other = Catalog([Record("a", tmp_path / "a.png", "stroke")], classes=("stroke", "none"))
+    with pytest.raises(ManifestMismatch, match="stroke"):
+        evaluate(Scripted({"a": "none"}), other)
+    turned = Catalog(pictures, classes=LABELS[::-1])
+    write_tfrecords(turned, tmp_path / "shards", preprocess=SPEC)
+    with pytest.raises(ManifestMismatch, match="in its order"):
+        evaluate(Brightness(), tmp_path / "shards")
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("abc")), min_size=1, max_size=20))
+def test_scores_follow_from_the_confusion_matrix(pairs):
+    found = scores([true for true, _ in pairs], [top for _, top in pairs], "abc")
+    table = np.array(found.confusion)
+    assert table.sum() == found.n == len(pairs)
+    assert found.accuracy == pytest.approx(table.trace() / table.sum())
+    f1s = []
+    for place, label in enumerate("abc"):
+        hit, called, there = table[place, place], table[:, place].sum(), table[place].sum()
+        score = found.per_class[label]
+        assert score.precision == (pytest.approx(hit / called) if called else None)
+        assert score.recall == (pytest.approx(hit / there) if there else None)
+        if there:
+            f1s.append(2 * hit / (called + there))
+            assert score.f1 == pytest.approx(f1s[-1])
+    assert found.macro_f1 == pytest.approx(np.mean(f1s))
