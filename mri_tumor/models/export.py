@@ -79,18 +79,20 @@ def _saved_model(model: Any, preprocess: "Preprocess", directory: Path) -> None:
     prepare = preprocess.graph()
     picture = tf.TensorSpec((size, size, 1), tf.uint8)
 
-    def preprocessed(image: Any) -> dict[str, Any]:
+    def decided(image: Any) -> dict[str, Any]:
         return decide(model(image, training=False))
 
-    def serving_default(image: Any) -> dict[str, Any]:
+    batch = tf.TensorSpec((None, size, size, 1), tf.uint8, name="image")
+    preprocessed = tf.function(decided, input_signature=[batch])
+
+    def prepared(image: Any) -> Any:
         # One by one: the pictures of a request may all have other sizes.
         return preprocessed(tf.map_fn(prepare, image, fn_output_signature=picture))
 
-    batch = tf.TensorSpec((None, size, size, 1), tf.uint8, name="image")
     encoded = tf.TensorSpec((None,), tf.string, name="image")
     signatures = {
-        "serving_default": tf.function(serving_default, input_signature=[encoded]),
-        "preprocessed": tf.function(preprocessed, input_signature=[batch]),
+        "serving_default": tf.function(prepared, input_signature=[encoded]),
+        "preprocessed": preprocessed,
     }
     # A bare module with the weights: Keras' own ExportArchive writes every weight twice (Keras 3.15).
     module = tf.Module()
