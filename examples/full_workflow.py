@@ -28,7 +28,9 @@ parser.add_argument("--data", type=Path, help="folder with Training/ and Testing
 parser.add_argument("--groups", type=Path, help="CSV (path, group): pictures that must stay together")
 parser.add_argument("--weights", type=Path, help="ImageNet weights of MobileNetV2, without its top")
 parser.add_argument("--instance-type", default="local", help="where to train and serve; local: this machine")
-parser.add_argument("--refit", action="store_true", help="after selection, train anew on all training pictures")
+parser.add_argument(
+    "--refit", action="store_true", help="after selection, train anew on all training pictures"
+)
 parser.add_argument("--per-class", type=int, default=100, help="phantoms a class")
 parser.add_argument("--epochs", type=int, help="at most so many epochs")
 parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn")
@@ -79,7 +81,7 @@ for name, part in {"train": train, "validation": validation, "test": testing}.it
 # augmented copies that the frozen network computes once.
 
 channels = {name: out / "shards" / name for name in ("train", "validation")}
-hyperparameters = {"seed": seed, "refit": arguments.refit, "rotation": 15}
+hyperparameters = {"seed": seed, "refit": arguments.refit, **augment.to_dict()}
 if arguments.weights:
     channels["weights"] = arguments.weights
     hyperparameters |= {"model": "mobilenet_v2", "epochs": arguments.epochs or 40}
@@ -100,8 +102,9 @@ cloud.validate_package(estimator.model_data)
 test = dataset.load(out / "shards" / "test")
 with estimator.deploy() as endpoint:
     evaluation = models.evaluate(endpoint, test, leaked=audit)
-    raw = endpoint.predict_raw(testing.paths)
+    raw = endpoint.predict_raw(testing)
 print(evaluation.summary())
+evaluation.to_csv(out / "predictions.csv")
 same = sum(mine.top == other.top for mine, other in zip(evaluation.predictions, raw, strict=True))
 
 # %%
@@ -112,12 +115,16 @@ same = sum(mine.top == other.top for mine, other in zip(evaluation.predictions, 
 report = Report("Brain-MRI pictures through the whole workflow")
 report.heading("The pictures").verbatim(pictures.summary()).verbatim(audit.summary())
 report.figure(preview, "The first 25 augmented training pictures")
-report.heading("Training").facts(hyperparameters).figure(estimator.output / "curves.png", "Loss and accuracy by epoch")
+report.heading("Training").facts(hyperparameters).figure(
+    estimator.output / "curves.png", "Loss and accuracy by epoch"
+)
 report.heading("The test pictures, predicted through the endpoint").verbatim(evaluation.summary())
 for name in ("all", "clean"):
     scores = getattr(evaluation, name)
     if scores:
         matrix = plots.confusion(scores.confusion, evaluation.labels, title=f"{name}: {scores.n} pictures")
         report.figure(matrix, f"Confusion matrix, {name} test pictures")
-report.text(f"Sent as raw files and preprocessed inside the endpoint, {same} of {len(raw)} pictures have the same label.")
+report.text(
+    f"Sent as raw files and preprocessed inside the endpoint, {same} of {len(raw)} pictures have the same label."
+)
 print(f"The report lies at {report.save(out / 'report.html').resolve()}")

@@ -1,7 +1,7 @@
 """The commands over the dataset API: audit and prepare."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,7 +28,7 @@ def audit(
     report = dataset.audit(pictures, other, on_error=_on_error(skip_unreadable))
     typer.echo(report.summary())
     if csv:
-        pictures.with_groups(report).to_csv(csv)
+        pictures.with_groups(report.train_groups if test else report).to_csv(csv)
 
 
 def prepare(
@@ -42,21 +42,20 @@ def prepare(
 ) -> None:
     """Split by what belongs together and write TFRecord shards: train/, validation/ and, if there, test/."""
     pictures = dataset.scan(folder, groups=groups)
-    pictures = pictures.with_groups(dataset.audit(pictures, on_error=_on_error(skip_unreadable)))
+    report = dataset.audit(pictures, on_error=_on_error(skip_unreadable))
+    unreadable = {picture.id for picture in report.unreadable}
+    pictures = pictures.select(where=lambda record: record.id not in unreadable).with_groups(report)
     testing = pictures.select(split="Testing")
     training = pictures.select(where=lambda record: record.split != "Testing")
     train, validation = dataset.split(training, (share, 1 - share), seed=seed)
     parts = {"train": train, "validation": validation, "test": testing}
     for name, part in parts.items():
         if len(part):
-            dataset.write_tfrecords(
-                part,
-                output / name,
-                preprocess=dataset.Preprocess(size=size),
-                on_error=_on_error(skip_unreadable),
-            )
+            dataset.write_tfrecords(part, output / name, preprocess=dataset.Preprocess(size=size))
             typer.echo(f"{output / name}: {len(part)} pictures")
+    for picture in report.unreadable:
+        typer.echo(f"left out: {picture.id}: {picture.reason}", err=True)
 
 
-def _on_error(skip: bool) -> str:
+def _on_error(skip: bool) -> Literal["raise", "skip"]:
     return "skip" if skip else "raise"

@@ -31,7 +31,9 @@ def train(
     import keras
 
     given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "copies": copies}
-    recipe = models.Recipe(seed=seed, **{name: value for name, value in given.items() if value is not None})
+    recipe = models.Recipe(seed=seed).replace(
+        **{name: value for name, value in given.items() if value is not None}
+    )
     section = Manifest.load(shards / "train", kind="shards").sections["data"]
     keras.utils.set_random_seed(seed)
     network = models.build(

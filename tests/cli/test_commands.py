@@ -1,0 +1,93 @@
+import csv
+import io
+import json
+import sys
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mri_tumor import __version__, dataset
+from mri_tumor.cli import main
+from mri_tumor.cli.demo import workflow_script
+from mri_tumor.labels import LABELS, NOTICE
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple]:
+    """Return a function that runs `mri-tumor ARGUMENTS` and gives (exit code, standard output and error)."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["mri-tumor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            main()
+        out, error = capsys.readouterr()
+        return int(left.value.code or 0), out, error
+
+    return call
+
+
+def test_the_version_and_the_notice_are_said(run: Callable[..., tuple]) -> None:
+    assert run("--version")[:2] == (0, f"{__version__}\n")
+    assert "Not a medical device" in run("--help")[1].replace("\n", " ")
+
+
+def test_an_error_of_ours_is_one_message_and_exit_code_1(run: Callable[..., tuple], tmp_path: Path) -> None:
+    code, out, error = run("audit", tmp_path / "nowhere")
+    assert (code, out) == (1, "")
+    assert "CatalogError" in error
+    assert "nowhere" in error
+    assert "To do:" in error
+    assert "Traceback" not in error
+
+
+def test_a_mistyped_command_has_exit_code_2(run: Callable[..., tuple]) -> None:
+    assert run("adit")[0] == 2
+
+
+def test_audit_shows_a_planted_leak_and_writes_the_groups(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_folder(split="Training")
+    make_folder(split="Testing", seed=9)
+    copy = (root / "Training" / "no_tumor" / "000.png").read_bytes()
+    (root / "Testing" / "no_tumor" / "copy.png").write_bytes(copy)
+    code, out, _ = run("audit", root, "--csv", tmp_path / "groups.csv")
+    assert code == 0
+    assert "Testing/no_tumor/copy.png" in out
+    again = dataset.Catalog.from_csv(tmp_path / "groups.csv")
+    group = {record.id: record.group for record in again}
+    assert group["Testing/no_tumor/copy.png"] == group["Training/no_tumor/000.png"]
+
+
+def test_from_pictures_to_a_package(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_folder(per_class=10)
+    shards, model = tmp_path / "shards", tmp_path / "run" / "classifier"
+    assert run("prepare", root, shards, "--size", 32)[0] == 0
+    parts = [dataset.verify_tfrecords(shards / part) for part in ("train", "validation")]
+    assert [part.sections["data"]["count"] for part in parts] == [32, 8]
+
+    assert run("train", shards, tmp_path / "run", "--epochs", 1)[0] == 0
+    picture = root / "glioma_tumor" / "000.png"
+    code, out, error = run("predict", model, picture)
+    assert code == 0
+    assert NOTICE in error
+    row = next(csv.DictReader(io.StringIO(out)))
+    assert row["id"] == str(picture)
+    assert sum(float(row[label]) for label in LABELS) == pytest.approx(1, abs=1e-3)
+    told = json.loads(run("predict", model, picture, "--json")[1])
+    assert told["probabilities"][row["label"]] == pytest.approx(float(row[row["label"]]), abs=1e-4)
+
+    assert run("export", model, tmp_path / "saved")[0] == 0
+    assert (tmp_path / "saved" / "saved_model.pb").is_file()
+    assert run("package", model, tmp_path / "model.tar.gz")[0] == 0
+    with tarfile.open(tmp_path / "model.tar.gz") as archive:
+        assert "1/saved_model.pb" in archive.getnames()
+
+
+def test_the_demo_is_the_example(run: Callable[..., tuple]) -> None:
+    assert workflow_script().name == "full_workflow.py"
+    assert "--weights" in run("demo", "--help-options")[1]
