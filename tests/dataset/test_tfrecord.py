@@ -88,6 +88,14 @@ def test_split_and_missing_groups_in_the_manifest(make_folder: Callable[..., Pat
     assert (section["split"], section["groups"]) == ("Training", None)
 
 
+def test_a_records_bytes_are_the_same_for_ever(folder: Path) -> None:
+    # Protocol buffers leave the order of a map open; ours is by name, so that bytes depend on nothing else.
+    data = next(iter(tf.data.TFRecordDataset(str(folder / "part-00000-of-00003.tfrecord")))).numpy()
+    names = ("group", "height", "id", "image", "index", "label", "width")
+    places = [data.index(bytes([10, len(name)]) + name.encode()) for name in names]
+    assert places == sorted(places)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 7])
 def test_same_bytes_whatever_the_thread_count(
     catalog: Catalog, folder: Path, tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
