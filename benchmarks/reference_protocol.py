@@ -1,0 +1,216 @@
+"""The reference protocol on the real pictures: a check that the whole machinery gives the known numbers.
+
+    python benchmarks/reference_protocol.py --data SARTAJ --groups SARTAJ_GROUPS.csv --weights MOBILENET_V2.h5
+
+Two rows: the protocol with its own cropping (expected: 82.0 % of the official 394 test pictures, 50.0 % of the
+clean ones, .845 in the grouped folds), and the same with the library's default Preprocess.
+
+Features: MobileNetV2 (ImageNet weights, average-pooled) of 224 px pictures; then scikit-learn's StandardScaler and
+LogisticRegression(C=.01). *Leaked*: test pictures with a near-duplicate in training. Folds: 5, by `group`.
+"""
+
+import argparse
+import csv
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import cv2
+import keras
+import numpy as np
+import tensorflow as tf
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, f1_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mri_tumor import LABELS
+from mri_tumor.dataset import Preprocess, read_image
+from mri_tumor.files import whole_file
+from mri_tumor.progress import track
+
+logger = logging.getLogger("reference_protocol")
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+SIZE = 224
+BATCH = 32
+COLUMNS = (
+    "row",
+    "protocol",
+    "trained_on",
+    "all_acc",
+    "all_n",
+    "leaked_acc",
+    "leaked_n",
+    "clean_acc",
+    "clean_n",
+    "folds_acc",
+    "folds_macro_f1",
+    "command",
+)
+
+
+def reference_picture(grey: np.ndarray) -> np.ndarray:
+    """Return the protocol's own uint8 (224, 224) of a grey picture (H, W)."""
+    top, bottom, left, right = reference_box(grey)
+    cropped = grey[top:bottom, left:right]
+    bright = cropped[cropped > 10]
+    top_level = np.percentile(bright, 99) if bright.size else 255.0
+    windowed = np.clip(cropped * (0.9 * 255 / top_level), 0, 255).astype(np.uint8)
+    return letterbox(windowed)
+
+
+def reference_box(grey: np.ndarray) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) of the largest bright component, or of the whole picture."""
+    blurred = cv2.GaussianBlur(grey, (5, 5), 0)
+    otsu, _ = cv2.threshold(blurred, 0, 255, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
+    mask = (blurred > max(10, min(otsu / 2, 40))).astype(np.uint8)
+    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8))
+    count, _, stats, _ = cv2.connectedComponentsWithStats(mask)
+    if count > 1:
+        left, top, width, height, area = stats[1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())]
+        if area > 0.05 * grey.size:
+            return top, top + height, left, left + width
+    return 0, grey.shape[0], 0, grey.shape[1]
+
+
+def letterbox(grey: np.ndarray) -> np.ndarray:
+    scale = SIZE / max(grey.shape)
+    height, width = (max(1, round(side * scale)) for side in grey.shape)
+    kernel = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    top, left = (SIZE - height) // 2, (SIZE - width) // 2
+    picture = np.zeros((SIZE, SIZE), np.uint8)
+    picture[top : top + height, left : left + width] = cv2.resize(grey, (width, height), interpolation=kernel)
+    return picture
+
+
+def library_picture(grey: np.ndarray) -> np.ndarray:
+    """Return the library's default preprocessing of a grey picture, uint8 (224, 224)."""
+    return Preprocess(size=SIZE)(grey)[..., 0]
+
+
+def feature_extractor(weights: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return uint8 (N, 224, 224) -> float32 (N, 1280), compiled for batches of 32."""
+    network = keras.applications.MobileNetV2(
+        weights=None, include_top=False, pooling="avg", input_shape=(SIZE, SIZE, 3)
+    )
+    network.load_weights(weights)
+
+    @tf.function(jit_compile=True)
+    def of_batch(pictures: tf.Tensor) -> tf.Tensor:
+        scaled = tf.cast(pictures, tf.float32)[..., tf.newaxis] / 127.5 - 1.0
+        return network(tf.repeat(scaled, 3, axis=-1), training=False)
+
+    def features(pictures: np.ndarray) -> np.ndarray:
+        padded = np.concatenate([pictures, np.zeros((-len(pictures) % BATCH, SIZE, SIZE), np.uint8)])
+        starts = track(range(0, len(padded), BATCH), "features")
+        return np.concatenate([of_batch(padded[at : at + BATCH]) for at in starts])[: len(pictures)]
+
+    return features
+
+
+def classifier() -> Any:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
+
+
+def official(features: np.ndarray, table: "Table") -> dict[str, float]:
+    """Train on all training pictures; return accuracy (%) and number of all, leaked and clean test pictures."""
+    model = classifier().fit(features[table.training], table.labels[table.training])
+    right = model.predict(features) == table.labels
+    parts = {"all": table.test, "leaked": table.test & table.leaked, "clean": table.test & ~table.leaked}
+    accuracies = {f"{name}_acc": round(100 * float(right[part].mean()), 1) for name, part in parts.items()}
+    return accuracies | {f"{name}_n": int(part.sum()) for name, part in parts.items()}
+
+
+def folds(features: np.ndarray, table: "Table", seed: int = 0) -> dict[str, float]:
+    """Return accuracy and macro-F1 of the pooled predictions of 5 folds by group, training pictures only."""
+    features, labels = features[table.training], table.labels[table.training]
+    splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
+    predicted = np.empty_like(labels)
+    for train, held_out in splitter.split(features, labels, table.groups[table.training]):
+        predicted[held_out] = classifier().fit(features[train], labels[train]).predict(features[held_out])
+    f1 = f1_score(labels, predicted, average="macro")
+    return {"folds_acc": round(accuracy_score(labels, predicted), 3), "folds_macro_f1": round(f1, 3)}
+
+
+class Table:
+    """The pictures' paths, labels, groups and flags, as arrays in one order."""
+
+    def __init__(self, groups: Path) -> None:
+        with groups.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        self.paths = [row["path"] for row in rows]
+        self.labels = np.array(
+            [LABELS.index("none" if row["class"] == "no" else row["class"]) for row in rows]
+        )
+        self.groups = np.array([row["group"] for row in rows])
+        self.test = np.array([row["split"] == "Testing" for row in rows])
+        self.training = ~self.test
+        self.leaked = np.array([row["test_neardup_in_train"] == "1" for row in rows])
+
+
+def read_all(data: Path, paths: Iterable[str]) -> list[np.ndarray]:
+    return [read_image(data / path) for path in track(list(paths), "reading")]
+
+
+def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
+    table = Table(arguments.groups)
+    pictures = read_all(arguments.data, table.paths)
+    features_of = feature_extractor(arguments.weights)
+    rows = []
+    for name, prepare in (("reference protocol", reference_picture), ("library default", library_picture)):
+        features = features_of(np.stack([prepare(picture) for picture in pictures]))
+        row = {"row": name, "protocol": f"MobileNetV2 + logistic regression, {name} preprocessing"}
+        row |= {
+            "trained_on": f"all {table.training.sum()}",
+            **official(features, table),
+            **folds(features, table),
+        }
+        rows.append(row)
+        logger.info("%s", row)
+    return rows
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]], command: str) -> None:
+    """Write the rows in the columns that all results of a whole workflow share."""
+    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, COLUMNS)
+        writer.writeheader()
+        writer.writerows({**row, "command": command} for row in rows)
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    weights = SHARED / "weights" / "mobilenet_v2_1.0_224_notop.weights.h5"
+    output = ROOT / "benchmarks" / "results" / "reference_protocol_sartaj.csv"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, default=SHARED / "data" / "sartaj")
+    parser.add_argument("--groups", type=Path, default=SHARED / "data" / "sartaj_groups.csv")
+    parser.add_argument("--weights", type=Path, default=weights)
+    parser.add_argument("--output", type=Path, default=output)
+    options = parser.parse_args(arguments)
+    for name in ("data", "groups", "weights"):
+        if not (path := getattr(options, name)).exists():
+            parser.error(f"{path} is missing: pass --{name} with where it lies on this machine")
+    return options
+
+
+def main() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    options = parse(sys.argv[1:])
+    command = shlex.join(["python", "benchmarks/reference_protocol.py", *sys.argv[1:]])
+    write_rows(options.output, measure(options), command)
+    logger.info("written: %s", options.output)
+
+
+if __name__ == "__main__":
+    main()
