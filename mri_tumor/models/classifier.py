@@ -35,6 +35,13 @@ class Classifier:
     Raises:
         ManifestMismatch: labels, preprocessing or sizes of the manifest are not those of the network.
         ArgumentError: the network does not take and give what it should.
+
+    >>> from mri_tumor.models import build
+    >>> data = {"labels": ["none", "tumour"], "preprocess": Preprocess(size=32).to_dict()}
+    >>> network = build("small_cnn", size=32, classes=2, width=2)
+    >>> classifier = Classifier(network, Manifest("model", {"data": data}))
+    >>> [one.id for one in classifier.predict(np.zeros((2, 32, 32, 1), np.uint8))]
+    ['0', '1']
     """
 
     def __init__(self, model: Any, manifest: Manifest) -> None:
