@@ -123,9 +123,10 @@ def refusal(status: int, answer: bytes) -> EndpointError:
     409
     """
     code, text = status, answer.decode("utf-8", "replace")
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         card = json.loads(text)
-        while isinstance(card, dict) and "error" in card:
-            code, text = int(card.get("code", code)), str(card["error"])
+        while isinstance(card, dict) and isinstance(card.get("error"), str):
+            text = card["error"]
+            code = card["code"] if isinstance(card.get("code"), int) else code
             card = json.loads(text)
     return EndpointError(f"the endpoint refused the request ({code}): {text[:2000]}", code=code)

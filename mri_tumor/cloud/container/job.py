@@ -89,8 +89,9 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     try:
         run(argv, environ)
     except Exception as error:
-        reason = str(error) if isinstance(error, MriTumorError) else f"{type(error).__name__}: {error}"
-        logger.error("%s", traceback.format_exc())
+        ours = isinstance(error, MriTumorError)
+        reason = str(error) if ours else f"{type(error).__name__}: {error}"
+        logger.error("job: failed: %s", reason if ours else traceback.format_exc())
         places.failure.parent.mkdir(parents=True, exist_ok=True)
         places.failure.write_text(f"{reason[:_SHOWN]}\n\n{traceback.format_exc()}", encoding="utf-8")
         return 1
