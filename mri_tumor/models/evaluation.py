@@ -161,8 +161,9 @@ def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] |
     everything = scores(truth.labels, [one.top for one in predictions], labels)
     parts: list[Scores | None] = [None, None]
     if known is not None:
-        apart = np.array([name in known for name in truth.ids])
-        parts = [_part(truth, predictions, labels, chosen) for chosen in (apart, ~apart)]
+        for place in (0, 1):
+            chosen = [(name in known) == (place == 0) for name in truth.ids]
+            parts[place] = _part(truth, predictions, labels, chosen)
     return Evaluation(labels, everything, parts[0], parts[1], predictions, truth, known)
 
 
@@ -192,14 +193,14 @@ def scores(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 
 
 def _part(
-    truth: Truth, predictions: Sequence[Prediction], labels: tuple[str, ...], chosen: Any
+    truth: Truth, predictions: Sequence[Prediction], labels: tuple[str, ...], chosen: Sequence[bool]
 ) -> Scores | None:
-    places = np.flatnonzero(chosen)
-    if not len(places):
-        return None
-    return scores(
-        [truth.labels[place] for place in places], [predictions[place].top for place in places], labels
-    )
+    pairs = [
+        (label, prediction.top)
+        for label, prediction, taken in zip(truth.labels, predictions, chosen, strict=True)
+        if taken
+    ]
+    return scores([label for label, _ in pairs], [top for _, top in pairs], labels) if pairs else None
 
 
 def _leaked(leaked: Any, truth: Truth) -> frozenset[str] | None:

@@ -95,7 +95,8 @@ class FeatureCache:
     @staticmethod
     def _read(path: Path, count: int) -> Features | None:
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here: NumPy leaves a damaged file open.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 found = Features(arrays["values"], arrays["labels"])
         except FileNotFoundError:
             return None

@@ -83,7 +83,7 @@ def test_the_scores_are_those_counted_by_hand(six):
         3,
     )
     assert (none.precision, none.recall, none.f1) == (pytest.approx(2 / 3), 1.0, pytest.approx(0.8))
-    # Pituitary is never predicted: no precision, but an F1 of 0. Meningioma has no picture and does not count.
+    # Pituitary is never predicted: no precision, but an F1 of 0. Meningioma has no picture.
     assert found.per_class["pituitary"].precision is None
     assert found.per_class["pituitary"].f1 == 0
     assert found.per_class["meningioma"].recall is None

@@ -1,11 +1,14 @@
+import functools
 import json
 import logging
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from mri_tumor import LABELS
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.pipeline import Examples, load
@@ -17,6 +20,7 @@ from mri_tumor.models import checkpoint
 from mri_tumor.models.builders import set_frozen
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.recipe import Recipe
+from mri_tumor.models.runfolder import RunFolder
 from mri_tumor.models.training import train
 
 SIZE = 32
@@ -36,12 +40,17 @@ def network(frozen: bool = False, seed: int = 0, width: int = 4, classes: int = 
     return model
 
 
-@pytest.fixture
-def pictures(make_folder) -> Catalog:
-    return scan(make_folder(per_class=6))
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory) -> Catalog:
+    root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for label in LABELS:
+        (root / label).mkdir()
+        for number in range(6):
+            cv2.imwrite(str(root / label / f"{number:03d}.png"), rng.integers(30, 255, (40, 40), np.uint8))
+    return scan(root)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def parts(pictures) -> tuple[Catalog, Catalog]:
     places = range(len(pictures))
     chosen = [pictures.ids[place] for place in places if place % 3]
@@ -50,37 +59,52 @@ def parts(pictures) -> tuple[Catalog, Catalog]:
     return pictures.select(ids=chosen[:-2]), pictures.select(ids=others)
 
 
+@pytest.fixture(scope="module")
+def whole(parts, tmp_path_factory):
+    """Return a function that trains once without an interruption: (frozen, refit) -> (classifier, folder)."""
+
+    @functools.cache
+    def run(frozen: bool = False, refit: bool = False):
+        folder = tmp_path_factory.mktemp("whole")
+        return train(network(frozen), *parts, recipe=RECIPE, run_dir=folder, refit=refit), folder
+
+    return run
+
+
+@pytest.fixture(autouse=True)
+def _without_drawings(request, monkeypatch):
+    if "whole" not in request.fixturenames:
+        monkeypatch.setattr(RunFolder, "draw", lambda *args: None)
+
+
 def same(one: keras.Model, other: keras.Model) -> bool:
     return all(map(np.array_equal, one.get_weights(), other.get_weights()))
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_run_makes_its_folder_and_a_classifier(parts, tmp_path, frozen):
-    model = network(frozen)
-    before = model.get_weights()
-    classifier = train(model, *parts, recipe=RECIPE, run_dir=tmp_path)
-    names = {path.name for path in tmp_path.iterdir()}
+def test_a_run_makes_its_folder_and_a_classifier(parts, whole, frozen):
+    classifier, folder = whole(frozen)
+    names = {path.name for path in folder.iterdir()}
     expected = {"manifest.json", "history.csv", "curves.png", "confusion.png", "checkpoint", "classifier"}
     assert expected <= names
     assert ("features" in names) == frozen
-    assert all(map(np.array_equal, before, model.get_weights()))
-    assert not same(model, classifier.model)
-    loaded = Classifier.load(tmp_path / "classifier")
+    assert not same(network(frozen), classifier.model)
+    loaded = Classifier.load(folder / "classifier")
     assert loaded.predict(parts[1]) == classifier.predict(parts[1])
     assert loaded.manifest.digest == classifier.manifest.digest
-    history = (tmp_path / "history.csv").read_text().splitlines()
+    history = (folder / "history.csv").read_text().splitlines()
     assert len(history) == 1 + classifier.manifest.sections["training"]["epochs_run"]
 
 
-def test_the_manifest_says_what_was_done(parts, tmp_path):
-    classifier = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path)
+def test_the_manifest_says_what_was_done(parts, whole):
+    classifier, folder = whole()
     sections = classifier.manifest.sections
     assert sections["data"] == Examples(parts[0], Preprocess(size=SIZE)).section
     assert sections["validation"]["count"] == len(parts[1])
     assert Recipe.from_dict(sections["recipe"]) == RECIPE
     assert sections["decision"] == {}
     training = sections["training"]
-    rows = [line.split(",") for line in (tmp_path / "history.csv").read_text().splitlines()]
+    rows = [line.split(",") for line in (folder / "history.csv").read_text().splitlines()]
     losses = [float(row[rows[0].index("val_loss")]) for row in rows[1:]]
     assert training["best_val_loss"] == min(losses)
     assert training["best_epoch"] == losses.index(min(losses))
@@ -90,31 +114,37 @@ def test_the_manifest_says_what_was_done(parts, tmp_path):
     counts = sections["data"]["counts"]
     for label, weight in training["class_weights"].items():
         assert weight == pytest.approx(len(parts[0]) / (4 * counts[label]))
-    run = Manifest.load(tmp_path, kind="run").sections
+    run = Manifest.load(folder, kind="run").sections
     assert run["run"]["finished"] is True
     assert run["run"]["training"] == training
 
 
 @pytest.mark.parametrize("frozen", [False, True])
-def test_a_finished_run_is_returned_at_once(parts, tmp_path, frozen, monkeypatch):
-    first = train(network(frozen), *parts, recipe=RECIPE, run_dir=tmp_path)
+def test_a_finished_run_is_returned_at_once(parts, whole, frozen, monkeypatch):
+    first, folder = whole(frozen)
     monkeypatch.setattr("mri_tumor.models.training.run_epochs", None)
     # A frozen backbone belongs to the run; weights drawn for training do not.
-    again = train(network(frozen, seed=0 if frozen else 9), *parts, recipe=RECIPE, run_dir=tmp_path)
+    again = train(network(frozen, seed=0 if frozen else 9), *parts, recipe=RECIPE, run_dir=folder)
     assert same(first.model, again.model)
 
 
-def test_another_run_in_the_folder_is_refused_and_the_difference_named(parts, tmp_path):
-    train(network(), *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
-    with pytest.raises(TrainingError, match=r"recipe\.epochs: 1, not 2.*empty folder"):
-        train(network(), *parts, recipe=RECIPE.replace(epochs=2), run_dir=tmp_path)
+def test_another_run_in_the_folder_is_refused_and_the_difference_named(parts, whole):
+    _, folder = whole()
+    with pytest.raises(TrainingError, match=r"recipe\.epochs: 2, not 3.*empty folder"):
+        train(network(), *parts, recipe=RECIPE.replace(epochs=3), run_dir=folder)
     with pytest.raises(TrainingError, match="validation"):
-        train(network(), parts[0], parts[1][:-1], recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
-    other = network(width=3)
+        train(network(), parts[0], parts[1][:-1], recipe=RECIPE, run_dir=folder)
     with pytest.raises(TrainingError, match=r"settings\.architecture"):
-        train(other, *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+        train(network(width=3), *parts, recipe=RECIPE, run_dir=folder)
     with pytest.raises(TrainingError, match="frozen"):
-        train(network(frozen=True), *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+        train(network(frozen=True), *parts, recipe=RECIPE, run_dir=folder)
+
+
+def test_the_model_that_was_given_stays_as_it_is(parts, tmp_path):
+    model = network()
+    before = model.get_weights()
+    train(model, *parts, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    assert all(map(np.array_equal, before, model.get_weights()))
 
 
 class Killed(Exception):
@@ -135,29 +165,26 @@ def kill_after(monkeypatch, epoch: int, folder: str) -> None:
 @pytest.mark.parametrize(
     ("frozen", "folder"), [(False, "run"), (True, "run"), (False, "refit"), (True, "refit")]
 )
-def test_a_killed_run_ends_as_the_uninterrupted_one(parts, tmp_path, monkeypatch, frozen, folder):
+def test_a_killed_run_ends_as_the_uninterrupted_one(parts, whole, tmp_path, monkeypatch, frozen, folder):
     options = {"recipe": RECIPE, "refit": folder == "refit"}
-    whole = train(network(frozen), *parts, run_dir=tmp_path / "whole", **options)
+    expected, place = whole(frozen, folder == "refit")
     with monkeypatch.context() as patched:
         kill_after(patched, 0, folder)
         with pytest.raises(Killed):
             train(network(frozen), *parts, run_dir=tmp_path / "run", **options)
     resumed = train(network(frozen), *parts, run_dir=tmp_path / "run", **options)
-    assert same(resumed.model, whole.model)
-    assert resumed.manifest.sections["training"] == whole.manifest.sections["training"]
-    histories = [(tmp_path / name / "history.csv").read_bytes() for name in ("whole", "run")]
-    assert histories[0] == histories[1]
+    assert same(resumed.model, expected.model)
+    assert resumed.manifest.sections["training"] == expected.manifest.sections["training"]
+    assert (place / "history.csv").read_bytes() == (tmp_path / "run" / "history.csv").read_bytes()
 
 
-def test_shards_and_their_catalog_train_the_same(parts, tmp_path):
+def test_shards_and_their_catalog_train_the_same(parts, whole, tmp_path):
     spec = Preprocess(size=SIZE)
     for name, part in zip(("train", "validation"), parts, strict=True):
         write_tfrecords(part, tmp_path / name, preprocess=spec)
-    shards = train(
-        network(), tmp_path / "train", tmp_path / "validation", recipe=RECIPE, run_dir=tmp_path / "a"
-    )
-    catalog = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "b")
-    assert same(shards.model, catalog.model)
+    folders = [tmp_path / "train", tmp_path / "validation"]
+    shards = train(network(), *folders, recipe=RECIPE, run_dir=tmp_path / "run")
+    assert same(shards.model, whole()[0].model)
 
 
 def test_a_plain_dataset_trains_and_says_what_it_lacks(parts, tmp_path, caplog):
@@ -171,17 +198,16 @@ def test_a_plain_dataset_trains_and_says_what_it_lacks(parts, tmp_path, caplog):
     assert training["cached_features"] is False
     assert training["leakage"]["checked"] is False
     assert classifier.manifest.sections["data"]["count"] == len(parts[0])
-    train(network(), *pairs, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "pairs", preprocess=spec)
+    train(network(), *pairs, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "pairs", refit=True)
 
 
-def test_refit_trains_on_both_for_the_epochs_chosen(parts, tmp_path):
-    classifier = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "run", refit=True)
-    plain = train(network(), *parts, recipe=RECIPE, run_dir=tmp_path / "plain")
+def test_refit_trains_on_both_for_the_epochs_chosen(parts, whole):
+    (classifier, folder), (plain, _) = whole(refit=True), whole()
     training = classifier.manifest.sections["training"]
     assert training["refit"]["count"] == len(parts[0]) + len(parts[1])
     assert training["refit"]["epochs"] == training["best_epoch"] + 1
     assert not same(classifier.model, plain.model)
-    history = (tmp_path / "run" / "refit" / "history.csv").read_text().splitlines()
+    history = (folder / "refit" / "history.csv").read_text().splitlines()
     assert len(history) == training["refit"]["epochs"] + 1
     assert plain.manifest.sections["training"]["refit"] is None
 
@@ -199,7 +225,7 @@ def test_class_weights_change_the_loss_by_what_they_say(parts, tmp_path):
 
 
 def test_shared_pictures_are_refused_unless_allowed(pictures, parts, tmp_path):
-    with pytest.raises(LeakageError, match=r"6 pictures \(glioma_tumor/001.png") as caught:
+    with pytest.raises(LeakageError, match=r"6 pictures \(glioma/001.png") as caught:
         train(network(), parts[0], pictures[:9], recipe=RECIPE, run_dir=tmp_path)
     assert "allow_leakage" in str(caught.value)
     assert not list(tmp_path.glob("manifest.json"))
