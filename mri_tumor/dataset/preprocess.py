@@ -1,4 +1,4 @@
-"""Preprocess: crop to the head, window, letterbox; one frozen spec for OpenCV and TensorFlow alike."""
+"""Preprocess: window, crop to the head, letterbox; one frozen spec for OpenCV and TensorFlow alike."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ WINDOW_TOP = 230
 """The grey level that the window's percentile is brought to; what lies above runs on, clipped at 255."""
 
 _LIMITS = {"size": (1, 4096), "threshold": (0, 254), "coverage": (1, 100), "window": (1, 100)}
+_IDENTITY = np.arange(256, dtype=np.uint8)
 # Above this many pixels OpenCV's float32 histogram can no longer count exactly.
 _EXACT_HISTOGRAM = 2**24
 
@@ -31,10 +32,10 @@ _EXACT_HISTOGRAM = 2**24
 class Preprocess:
     """What is done to every picture, in training, at the client and in the exported model.
 
-    1. *Crop* to the box from the first to the last row, and column, in which at least `coverage` percent
-       of the pixels are brighter than `threshold`; the whole picture when there is none.
-    2. *Window*: the grey level below which `window` percent of the pixels above 10 lie is brought to 230, the
+    1. *Window*: the grey level below which `window` percent of the pixels above 10 lie is brought to 230, the
        others in proportion, clipped at 255.
+    2. *Crop* to the box from the first to the last row, and column, in which at least `coverage` percent
+       of the pixels are then brighter than `threshold`; the whole picture when there is none.
     3. *Letterbox*: the longer side becomes `size`, the shorter one in proportion; area kernel when both sides
        shrink, linear otherwise; centred on black.
 
@@ -44,7 +45,8 @@ class Preprocess:
     Args:
         size: height and width of the result, 1-4096 pixels.
         crop: whether to crop to the head.
-        threshold: grey level, 0-254, above which a pixel counts as head.
+        threshold: grey level, 0-254, above which a pixel counts as head. It applies to the windowed picture,
+            so that a darker copy is cropped alike.
         coverage: percentage, 1-100, of such pixels that a row or column of the head has.
         window: percentile, 1-100, or None for no window.
 
@@ -63,7 +65,7 @@ class Preprocess:
 
     size: int = 224
     crop: bool = True
-    threshold: int = 30
+    threshold: int = 40
     coverage: int = 2
     window: int | None = 99
 
@@ -91,11 +93,13 @@ class Preprocess:
             ArgumentError: `image` is not a uint8 array of two dimensions with at least one pixel.
         """
         image = _checked(image)
+        table = _IDENTITY if self.window is None else window_table(histogram(image), self.window)
         if self.crop:
-            top, bottom, left, right = head_box(image, threshold=self.threshold, coverage=self.coverage)
+            threshold = level_before(table, self.threshold)
+            top, bottom, left, right = head_box(image, threshold=threshold, coverage=self.coverage)
             image = image[top:bottom, left:right]
         if self.window is not None:
-            image = np.asarray(cv2.LUT(image, window_table(histogram(image), self.window)), np.uint8)
+            image = np.asarray(cv2.LUT(image, table), np.uint8)
         return letterbox(image, self.size)[..., np.newaxis]
 
     def graph(self) -> Callable[..., Any]:
@@ -180,9 +184,19 @@ def window_table(counts: npt.NDArray[np.int64], percentile: int) -> Grey:
     levels = np.arange(256)
     below = np.cumsum(np.where(levels > WINDOW_FLOOR, counts, 0))
     if below[-1] == 0:
-        return levels.astype(np.uint8)
+        return _IDENTITY
     level = int(np.argmax(below * 100 >= percentile * below[-1]))
     return np.minimum(255, (levels * WINDOW_TOP + level // 2) // level).astype(np.uint8)
+
+
+def level_before(table: Grey, level: int) -> int:
+    """Return the highest grey level that `table` brings to `level` or below: the same cut, before windowing.
+
+    >>> table = np.minimum(255, np.arange(256) * 2).astype(np.uint8)
+    >>> level_before(table, 41)
+    20
+    """
+    return int(np.searchsorted(table, level, side="right")) - 1
 
 
 def letterbox(image: Grey, size: int) -> Grey:

@@ -18,11 +18,12 @@ def build(spec: Preprocess) -> Callable[..., Any]:
 
     def preprocess(encoded: Any) -> Any:
         image = decode(encoded)
+        table = tf.range(256, dtype=tf.int64) if spec.window is None else _window_table(image, spec.window)
         if spec.crop:
-            image = _crop(image, spec.threshold, spec.coverage)
-        if spec.window is not None:
-            image = _window(image, spec.window)
-        return _letterbox(image, spec.size)
+            threshold = tf.reduce_sum(tf.cast(table <= spec.threshold, tf.int32)) - 1
+            image = _crop(image, threshold, spec.coverage)
+        windowed = tf.gather(tf.cast(table, tf.float32), tf.cast(image, tf.int32))
+        return _letterbox(windowed, spec.size)
 
     signature = [tf.TensorSpec([], tf.string, name="image")]
     traced: Callable[..., Any] = tf.function(preprocess, input_signature=signature, autograph=False)
@@ -78,8 +79,8 @@ def _luma(colours: Any) -> Any:
     return tf.bitwise.right_shift(weighted + (1 << 14), 15)
 
 
-def _crop(image: Any, threshold: int, coverage: int) -> Any:
-    mask = tf.cast(image > threshold, tf.int64)
+def _crop(image: Any, threshold: Any, coverage: int) -> Any:
+    mask = tf.cast(tf.cast(image, tf.int32) > threshold, tf.int64)
     shape = tf.shape(image, out_type=tf.int64)
     rows = tf.reduce_sum(mask, axis=1) * 100 >= coverage * shape[1]
     columns = tf.reduce_sum(mask, axis=0) * 100 >= coverage * shape[0]
@@ -96,15 +97,14 @@ def _ends(hits: Any) -> tuple[Any, Any]:
     return tf.argmax(marks), count - tf.argmax(tf.reverse(marks, [0]))
 
 
-def _window(image: Any, percentile: int) -> Any:
+def _window_table(image: Any, percentile: int) -> Any:
     levels = tf.range(256, dtype=tf.int64)
     counts = tf.math.bincount(tf.cast(image, tf.int32), minlength=256, maxlength=256, dtype=tf.int64)
     below = tf.cumsum(tf.where(levels > WINDOW_FLOOR, counts, _int64(0)))
     reached = tf.cast(below * 100 >= percentile * below[-1], tf.int32)
     # Without a pixel above the floor there is nothing to bring to the top: level = top is the identity.
     level = tf.where(below[-1] > 0, tf.argmax(reached), _int64(WINDOW_TOP))
-    table = tf.minimum(_int64(255), (levels * WINDOW_TOP + level // 2) // level)
-    return tf.gather(tf.cast(table, tf.uint8), tf.cast(image, tf.int32))
+    return tf.minimum(_int64(255), (levels * WINDOW_TOP + level // 2) // level)
 
 
 def _letterbox(image: Any, size: int) -> Any:
@@ -113,7 +113,7 @@ def _letterbox(image: Any, size: int) -> Any:
     new = tf.maximum((2 * shape * size + longest) // (2 * longest), _int64(1))
     shrinks = tf.reduce_all(new <= shape)
     rows, columns = _kernel(shape[0], new[0], shrinks), _kernel(shape[1], new[1], shrinks)
-    resized = rows @ tf.cast(image, tf.float32) @ tf.transpose(columns)
+    resized = rows @ image @ tf.transpose(columns)
     rounded = tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
     before = (size - new) // 2
     padded = tf.pad(rounded, tf.stack([before, size - new - before], axis=1))

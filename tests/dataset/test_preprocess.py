@@ -81,6 +81,16 @@ def test_crop_box_by_hand() -> None:
     assert head_box(image, threshold=31, coverage=11) == (0, 20, 0, 10)  # no head: the whole picture
 
 
+@pytest.mark.parametrize("factor", [0.3, 0.5, 0.8])
+def test_a_darker_copy_is_cropped_alike(factor: float) -> None:
+    ellipse = cv2.ellipse(np.zeros((90, 120), np.uint8), (50, 40), (30, 20), 30, 0, 360, 200, -1)
+    rim = cv2.ellipse(ellipse, (50, 40), (30, 20), 30, 0, 360, 60, 3)
+    darker = np.rint(rim * factor).astype(np.uint8)
+    difference = Preprocess(size=64)(rim).astype(int) - Preprocess(size=64)(darker)
+    assert np.abs(difference).max() <= 4
+    assert np.abs(Preprocess(size=64, window=None)(rim).astype(int) - Preprocess(size=64)(rim)).max() > 20
+
+
 def test_coverage_counts_from_exactly_that_percentage() -> None:
     image = np.zeros((100, 100), np.uint8)
     image[10, :3] = image[20:30, :2] = 255

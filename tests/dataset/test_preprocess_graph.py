@@ -129,7 +129,7 @@ def test_decisions_are_the_same_to_the_pixel() -> None:
     spec = Preprocess(size=50)
     graph = spec.graph()
     for seed in range(20):
-        image = np.pad(np.maximum(head(50, 40, seed)[..., 1], 31), 20)
+        image = np.pad(np.maximum(head(50, 40, seed)[..., 1], 60), 20)
         encoded = cv2.imencode(".png", image)[1].tobytes()
         expected = spec(image)
         assert expected.any(axis=(1, 2)).all()  # cropped to its 50 rows
