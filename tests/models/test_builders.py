@@ -74,7 +74,7 @@ def test_training_the_head_alone_changes_the_model() -> None:
 
 
 def test_last_convolution(small: keras.Model, mobile: keras.Model) -> None:
-    assert builders.last_convolution(small).name == "step3_conv"
+    assert builders.last_convolution(small).name == "last"
     assert builders.last_convolution(mobile).name == "Conv_1"
     maps = keras.Model(mobile.inputs[0], builders.last_convolution(mobile).output)(pictures())
     assert tuple(maps.shape) == (3, 1, 1, 1280)
