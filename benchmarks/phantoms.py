@@ -42,7 +42,7 @@ COLUMNS = ("check", "seed", "value", "unit", "n", "seconds", "setting")
 
 # What examples/full_workflow.py trains with.
 SIZE = 96
-RECIPE = {"epochs": 25, "batch_size": 16, "lr_patience": 6}
+RECIPE = {"epochs": 40, "batch_size": 16, "lr_patience": 6}
 
 
 def main() -> None:

@@ -35,6 +35,7 @@ _FOLDERS = {
     "pituitary": "pituitary_tumor",
 }
 _LEFT_BY_BROWSERS = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+_SLICES = (1, 1, 2, 2, 3)
 _LEAST_SIDE = 160
 _FIRST_TEST_PATIENT = 1_000_000
 _TRAINING_COPIES = {"glioma": "exact", "meningioma": "mirrored", "none": "rescaled", "pituitary": "resized"}
@@ -161,7 +162,8 @@ def _plan(label: str, per_class: int, test_share: float, seed: int) -> Iterator[
 def _slices(split: str, label: str, count: int, first: int, seed: int) -> Iterator[_Picture]:
     made, patient = 0, first + LABELS.index(label)
     while made < count:
-        for slice_ in range(min(int(_stream(seed, patient, 4).integers(1, 4)), count - made)):
+        slices = int(_stream(seed, patient, 4).choice(_SLICES))
+        for slice_ in range(min(slices, count - made)):
             yield _Picture(split, label, patient, slice_)
             made += 1
         patient += len(LABELS)

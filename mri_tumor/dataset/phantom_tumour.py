@@ -43,7 +43,7 @@ def _glioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
     patches = np.float32(tones.brain * rng.uniform(0.05, 0.25)) * field(rng, 8, dx.shape)
     blend(picture, soft_step(0.9 - inside, 0.25) * brain, core + patches)
     rim = np.exp(-np.square((inside - np.float32(0.88)) * np.float32(1 / rng.uniform(0.12, 0.24))))
-    uneven = at_angle(0.15 + ripples(rng, 0.5, 1, 4), dx, dy) + np.float32(0.25) * field(rng, 5, dx.shape)
+    uneven = at_angle(0.35 + ripples(rng, 0.5, 1, 4), dx, dy) + np.float32(0.25) * field(rng, 5, dx.shape)
     shine = tones.uptake(rng.uniform(0.75, 1.15))
     blend(picture, rim * np.clip(uneven, 0, 1) * brain, shine)
 
