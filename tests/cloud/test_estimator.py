@@ -95,10 +95,10 @@ class InterruptAt(logging.Handler):
 def test_an_interrupted_job_ends_and_goes_on_when_fitted_again(
     shards: dict[str, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = {"width": 2, "epochs": 40, "patience": None, "batch_size": 8, "augment": False}
+    settings = {"width": 2, "epochs": 12, "patience": None, "batch_size": 8, "augment": False}
     estimator = cloud.Estimator(hyperparameters=settings, output=tmp_path, job_name="again")
     logger = logging.getLogger("mri_tumor.cloud.local")
-    watcher = InterruptAt("epoch 3/40")
+    watcher = InterruptAt("epoch 3/12")
     logger.addHandler(watcher)
     try:
         with caplog.at_level(logging.INFO), pytest.raises(KeyboardInterrupt):
@@ -107,13 +107,14 @@ def test_an_interrupted_job_ends_and_goes_on_when_fitted_again(
         logger.removeHandler(watcher)
     history = tmp_path / "again" / "ml" / "checkpoints" / "run" / "history.csv"
     done = len(history.read_text().splitlines()) - 1
-    assert 3 <= done < 40
+    assert 3 <= done < 12
     caplog.clear()
     with caplog.at_level(logging.INFO):
         estimator.fit(shards)
     lines = [record.getMessage() for record in caplog.records if record.getMessage().startswith("epoch ")]
-    assert lines[0].startswith(f"epoch {done + 1}/40")
-    assert [row["epoch"] for row in estimator.history] == list(range(40))
+    # The epoch that was logged last may have been interrupted before its checkpoint was whole.
+    assert lines[0].startswith((f"epoch {done}/12", f"epoch {done + 1}/12"))
+    assert [row["epoch"] for row in estimator.history] == list(range(12))
 
 
 @pytest.mark.parametrize("kind", ["ml.m5.large", "ml.g4dn.xlarge"])
