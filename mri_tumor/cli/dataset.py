@@ -45,7 +45,7 @@ def prepare(
     report = dataset.audit(pictures, on_error=_on_error(skip_unreadable))
     unreadable = {picture.id for picture in report.unreadable}
     pictures = pictures.select(where=lambda record: record.id not in unreadable).with_groups(report)
-    testing = pictures.select(split="Testing")
+    testing = pictures.select(where=lambda record: record.split == "Testing")
     training = pictures.select(where=lambda record: record.split != "Testing")
     train, validation = dataset.split(training, (share, 1 - share), seed=seed)
     parts = {"train": train, "validation": validation, "test": testing}
