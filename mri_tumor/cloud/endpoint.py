@@ -86,13 +86,11 @@ class LocalServer:
         return self.folder / "log.txt"
 
     def _start(self, archive: Path) -> subprocess.Popen[Any]:
-        unpacked = self.folder / "package"
-        unpacked.mkdir()
         # Beside a program that has taken most of a GPU, the server can only take what it needs.
         environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
         with self.log.open("wb") as log:
             return process.start(
-                ["-P", "-m", "mri_tumor.cloud.server", str(archive), str(unpacked)],
+                ["-P", "-m", "mri_tumor.cloud.server", str(archive), str(self.folder)],
                 environment=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
 _DRAINED = 8 * MAX_BODY  # so much of a body that is too large is read on, so that its sender gets the answer
+_UNPACKED = "package"
 _GRACE = 5  # seconds that requests in progress have when the server stops
 
 
@@ -121,13 +122,15 @@ def serve(archive: Path, folder: Path, announce: Callable[[Mapping[str, Any]], N
 
     Args:
         archive: the package.
-        folder: an empty folder to unpack it into.
+        folder: a folder of its own to unpack it into; removed when the parent ends.
         announce: is told the port as `{"port": ...}` once the model answers.
     """
     ending = _Ending(folder)
     when_parent_ends(ending.begin)
-    manifest = unpack_package(archive, folder)
-    infer = load_model(folder)
+    unpacked = folder / _UNPACKED
+    unpacked.mkdir()
+    manifest = unpack_package(archive, unpacked)
+    infer = load_model(unpacked)
     size = manifest.sections["data"]["preprocess"]["size"]
     infer("preprocessed", np.zeros((1, size, size, 1), np.uint8))  # ready means: it has answered
     listener = socket.socket()
@@ -145,6 +148,8 @@ def serve(archive: Path, folder: Path, announce: Callable[[Mapping[str, Any]], N
     ending.server = uvicorn.Server(config)
     announce({"port": listener.getsockname()[1]})
     ending.server.run(sockets=[listener])
+    if ending.begun:
+        remove(folder)
 
 
 class _Ending:
@@ -153,8 +158,10 @@ class _Ending:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.server: uvicorn.Server | None = None
+        self.begun = False
 
     def begin(self) -> None:
+        self.begun = True
         if self.server is None:
             self.now()
         else:
@@ -172,7 +179,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the process that `deploy` starts; the first line on standard output says the port or the error."""
     parser = argparse.ArgumentParser(description="Serve a model.tar.gz on 127.0.0.1.")
     parser.add_argument("archive", type=Path)
-    parser.add_argument("folder", type=Path, help="an empty folder to unpack into; removed at the end")
+    parser.add_argument("folder", type=Path, help="a folder of its own to unpack into")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -184,7 +191,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         announce({"error": kind, "found": error.found, "expected": error.expected, "fix": error.fix})
         return 1
     finally:
-        remove(given.folder)
+        # The rest of the folder holds the log, which the parent may still want to read.
+        remove(given.folder / _UNPACKED)
     return 0
 
 
