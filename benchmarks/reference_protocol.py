@@ -5,9 +5,9 @@
 Two rows: the protocol with its own cropping (expected: 82.0 % of the official 394 test pictures, 50.0 % of
 the clean ones, .845 in the grouped folds), and the same with the library's default Preprocess.
 
-Features: MobileNetV2 (ImageNet weights, average-pooled) of 224 px pictures; then scikit-learn's StandardScaler
-and LogisticRegression(C=.01). *Leaked*: test pictures with a near-duplicate in training. Folds: 5, by `group`,
-training pictures only.
+Features: MobileNetV2 (ImageNet weights, average-pooled) of 224 px pictures; then scikit-learn's
+StandardScaler and LogisticRegression(C=.01). *Leaked*: test pictures with a near-duplicate in training.
+Folds: 5, by `group`, training pictures only.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def feature_extractor(weights: Path) -> Callable[[np.ndarray], np.ndarray]:
     network.load_weights(weights)
 
     # Not compiled by XLA: on a processor without AVX-512 that took eight times as long as oneDNN's kernels.
-    @tf.function(input_signature=[tf.TensorSpec([BATCH, SIZE, SIZE], tf.uint8)])
+    @tf.function(input_signature=[tf.TensorSpec([BATCH, SIZE, SIZE], tf.uint8)], autograph=False)
     def of_batch(pictures: tf.Tensor) -> tf.Tensor:
         scaled = tf.cast(pictures, tf.float32)[..., tf.newaxis] / 127.5 - 1.0
         return network(tf.repeat(scaled, 3, axis=-1), training=False)
