@@ -35,6 +35,8 @@ napoleon_numpy_docstring = False
 myst_enable_extensions = ["colon_fence"]
 myst_heading_anchors = 3
 nitpicky = False
+# A function in the gallery's settings cannot be pickled; nothing else hangs on that.
+suppress_warnings = ["config.cache"]
 
 
 def gallery_arguments(_settings: dict, variables: dict) -> list[str]:

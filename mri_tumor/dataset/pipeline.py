@@ -163,8 +163,8 @@ def load(
         epoch: from 0.
 
     Returns:
-        Batches of `{"image": uint8 (B, size, size, 1), "label": int64 (B,), "id": string (B,), "index": int64
-        (B,)}`. `index` is the position in the source.
+        Batches as dicts: `"image"` uint8 (B, size, size, 1), `"label"` int64 (B,), `"id"` string (B,) and
+        `"index"` int64 (B,), the position in the source.
 
     Raises:
         ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch: as `Examples`.
