@@ -6,6 +6,7 @@ from mri_tumor.dataset.phantom_canvas import Brush, Points, oval, ripples
 from mri_tumor.dataset.phantom_tones import Tones
 
 _SIDES = (-1, 1)
+_NOSE = np.linspace(-0.84, -0.26, 6)
 
 
 def paint_base(rng: np.random.Generator, brush: Brush, tones: Tones) -> None:
@@ -99,7 +100,7 @@ def _nose(rng: np.random.Generator, brush: Brush, tones: Tones) -> None:
     half = rng.uniform(0.09, 0.15)
     brush.fill(oval(0, -0.56, half, 0.36, shape=ripples(rng, 0.1)), tones.skull)
     for x in np.linspace(-half * 0.8, half * 0.8, int(rng.integers(3, 7))):
-        wall = np.stack([x + rng.normal(0, 0.014, 6), np.linspace(-0.84, -0.26, 6)], axis=1)
+        wall = np.stack([x + rng.normal(0, 0.014, 6), _NOSE], axis=1)
         brush.line(wall, tones.enhanced * rng.uniform(0.45, 0.9), rng.uniform(0.01, 0.03))
 
 

@@ -88,7 +88,7 @@ class Brush:
         """Fill a closed outline with a grey tone (0-255) and, if `brain` says so, as brain or as no brain."""
         outline = [self._fixed(points)]
         if tone is not None:
-            cv2.fillPoly(self.picture, outline, _grey(tone), cv2.LINE_AA, _SHIFT)
+            cv2.fillPoly(self.picture, outline, tone, cv2.LINE_AA, _SHIFT)
         if brain is not None:
             cv2.fillPoly(self.brain, outline, 255 * brain, cv2.LINE_AA, _SHIFT)
 
@@ -96,17 +96,19 @@ class Brush:
         """Draw a line, `width` in head units and at least one pixel."""
         thickness = max(1, round(width * self.frame.scale))
         fixed = self._fixed(points)
-        cv2.polylines(self.picture, [fixed], closed, _grey(tone), thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self.picture, [fixed], closed, tone, thickness, cv2.LINE_AA, _SHIFT)
 
     def _fixed(self, points: Points) -> NDArray[np.int32]:
-        return (points @ self._matrix + self._centre).astype(np.int32)[:, None]
+        return np.asarray((points @ self._matrix + self._centre).astype(np.int32))
 
 
 def oval(x: float, y: float, rx: float, ry: float, turn: float = 0.0, shape: Points | None = None) -> Points:
     """Return the outline of an ellipse about `(x, y)`, turned by radians; `shape` (`ripples`) bends it."""
     cos, sin = math.cos(turn), math.sin(turn)
     unit = _CIRCLE if shape is None else _CIRCLE * shape[:, None]
-    return np.asarray(unit @ np.array([[rx * cos, rx * sin], [-ry * sin, ry * cos]]) + (x, y))
+    outline = unit @ np.array([[rx * cos, rx * sin], [-ry * sin, ry * cos]])
+    outline += np.array((x, y))
+    return np.asarray(outline)
 
 
 def ripples(rng: np.random.Generator, amount: float, first: int = 2, last: int = 6) -> NDArray[np.float64]:
@@ -143,10 +145,6 @@ def soft_step(values: Plane, softness: float) -> Plane:
 def blend(picture: Plane, share: Plane, tone: Plane | float) -> None:
     """Move a picture towards a tone by a share (0-1), in place."""
     picture += share * (np.asarray(tone, np.float32) - picture)
-
-
-def _grey(tone: float) -> int:
-    return int(min(max(round(tone), 0), 255))
 
 
 def _clip(low: float, high: float, end: int) -> tuple[int, int]:
