@@ -63,10 +63,12 @@ class Preprocess:
     True
     """
 
+    # Chosen on grouped folds of public training pictures: a coverage of 8 gives .842 where 2 gives .835 (frozen
+    # MobileNetV2 0.35 and logistic regression, three shuffles), and the box agrees with connected components.
     size: int = 224
     crop: bool = True
     threshold: int = 40
-    coverage: int = 2
+    coverage: int = 8
     window: int | None = 99
 
     def __post_init__(self) -> None:
