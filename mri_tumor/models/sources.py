@@ -142,7 +142,9 @@ class PlainSource:
             data = data.shuffle(
                 min(self.count, 4096), seed=_mixed(seed, epoch), reshuffle_each_iteration=False
             )
-        data = data.batch(batch_size)
+        # Keras takes the end of a Dataset of unknown length for a mistake.
+        known = tf.data.experimental.assert_cardinality(-(-self.count // batch_size))
+        data = data.batch(batch_size).apply(known)
         if augment is None:
             return data.prefetch(tf.data.AUTOTUNE)
         vary = augment

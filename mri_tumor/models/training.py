@@ -77,9 +77,10 @@ def train(
     if folder.finished:
         logger.info("%s holds this run, finished; nothing is trained", folder.path)
         return Classifier.load(folder.classifier)
-    job.network.set_weights(_initial_weights(folder, job.network))
+    initial = _initial_weights(folder, job.network)
+    job.network.set_weights(initial)
     outcome = _select(job, folder)
-    again = _refit(job, folder, outcome) if refit else None
+    again = _refit(job, folder, outcome, initial) if refit else None
     section = _training_section(job, outcome, again)
     classifier = Classifier(job.network, _manifest(job, section))
     classifier.save(folder.classifier)
@@ -112,8 +113,9 @@ class _Job:
         frozen = None
         if not backbone(self.network).trainable_weights:
             frozen = weights_digest(backbone(self.network))
+        described = describe(self.network)
         return {
-            "model": describe(self.network),
+            "model": {name: described[name] for name in ("name", "weights", "size", "classes", "options")},
             "architecture": _architecture(self.network),
             "frozen_weights": frozen,
             "cached_features": self.cached,
@@ -198,9 +200,9 @@ def _select(job: _Job, folder: RunFolder) -> Outcome:
     return outcome
 
 
-def _refit(job: _Job, folder: RunFolder, chosen: Outcome) -> Outcome:
-    """Train anew on all pictures, for the epochs chosen and with their learning rates."""
-    job.network.set_weights(_initial_weights(folder, job.network))
+def _refit(job: _Job, folder: RunFolder, chosen: Outcome, initial: list[Any]) -> Outcome:
+    """Train anew on all pictures, for the epochs chosen, with their learning rates and class weights."""
+    job.network.set_weights(initial)
     feed = _feed(job, folder, everything=True)
     rates = chosen.column("learning_rate")[: chosen.best_epoch + 1]
     logger.info("refit on train and validation for %d epochs", len(rates))

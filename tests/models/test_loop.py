@@ -16,7 +16,7 @@ from mri_tumor.errors import TrainingError
 from mri_tumor.models.loop import run_epochs
 from mri_tumor.models.recipe import Recipe
 
-RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=0.03, patience=4, lr_patience=1, augment=None, seed=5)
+RECIPE = Recipe(epochs=6, batch_size=8, learning_rate=0.02, patience=4, lr_patience=1, augment=None, seed=5)
 RNG = np.random.default_rng(0)
 INPUTS = RNG.normal(size=(44, 6)).astype(np.float32)
 LABELS = (INPUTS[:, 0] + RNG.normal(size=44) > 0).astype(np.int64)
@@ -38,7 +38,9 @@ def epoch_data(epoch: int) -> tf.data.Dataset:
 
 
 def validation() -> tf.data.Dataset:
-    return tf.data.Dataset.from_tensor_slices((INPUTS[36:], LABELS[36:])).batch(8)
+    # One label of eight is wrong: the better the fit to training, the worse the loss here, after a while.
+    labels = LABELS[36:] ^ np.array([1, 0, 0, 0, 0, 0, 0, 0])
+    return tf.data.Dataset.from_tensor_slices((INPUTS[36:], labels)).batch(8)
 
 
 def run(directory: Path, recipe: Recipe = RECIPE, **options):
