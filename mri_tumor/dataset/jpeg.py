@@ -16,7 +16,8 @@ _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _START_OF_SCAN, _END = 0xDA, 0xD9
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Baseline, extended and progressive Huffman coding: what every decoder reads, TensorFlow's too.
-_READABLE_FRAMES = frozenset({0xC0, 0xC1, 0xC2})
+_PROGRESSIVE = 0xC2
+_READABLE_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})
 _MOST_SCANS = 100  # each scan of a progressive file costs a pass over all its pixels
 _SAVE_ANEW = "save the picture again as an 8-bit grey or RGB JPEG, or as PNG"
 
@@ -29,10 +30,14 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
     """
     size = None
     scans = 0
+    quick = data.endswith(bytes([0xFF, _END]))
     for marker, body in _segments(data, name):
         if marker in _FRAMES and size is None:
             size = _frame(marker, body, name)
+            quick = quick and marker != _PROGRESSIVE
         scans += marker == _START_OF_SCAN
+        if quick and scans:
+            break  # the end is there and nothing has to be counted: no need to search the coded pixels
     if size is None or not scans:
         raise _damaged(name, "has no picture in it")
     if scans > _MOST_SCANS:

@@ -230,7 +230,7 @@ def test_rare_kinds_of_jpeg(tmp_path: Path, options: dict[str, int]) -> None:
 
 
 def test_a_jpeg_of_endless_scans(tmp_path: Path) -> None:
-    whole = jpeg_header(8, 8)
+    whole = jpeg_header(8, 8, frame=0xC2)
     scan = whole[whole.index(b"\xff\xda") : -2]
     assert "scans" in refusal(tmp_path / "bomb.jpg", whole[:-2] + scan * 200 + b"\xff\xd9").found
 
