@@ -194,7 +194,7 @@ def _offset(slice_: int) -> float:
 
 def _level(rng: np.random.Generator, label: str) -> str:
     base, which = rng.random(2)
-    if base < 0.5 or label == "pituitary":
+    if base < 0.6 or label == "pituitary":
         return "orbits" if which < 0.5 else "sella"
     return "ventricles" if which < 0.6 else "vertex"
 

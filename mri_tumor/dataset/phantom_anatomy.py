@@ -89,7 +89,7 @@ def _outline(rng: np.random.Generator, level: str) -> Points:
 
 def _paint_shell(rng: np.random.Generator, brush: Brush, outer: Points, tones: Tones) -> Points:
     """Paint scalp and skull; return the outline of the skull's inside."""
-    scalp = rng.uniform(0.035, 0.1) * ripples(rng, 0.4, 2, 5)[:, None]
+    scalp = rng.uniform(0.03, 0.12) * ripples(rng, 0.4, 2, 5)[:, None]
     skull = rng.uniform(0.035, 0.085) * ripples(rng, 0.4, 2, 6)[:, None]
     inner = outer * (1 - scalp - skull)
     brush.fill(outer, tones.scalp)

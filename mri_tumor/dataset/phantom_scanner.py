@@ -38,7 +38,7 @@ class Scanner:
     @classmethod
     def draw(cls, rng: np.random.Generator) -> Self:
         """Draw the scan of one patient."""
-        gain, bend, floor = rng.uniform(0.7, 1.2), rng.uniform(0.85, 1.2), rng.uniform(-4, 6)
+        gain, bend, floor = rng.uniform(0.6, 1.3), rng.uniform(0.8, 1.2), rng.uniform(-4, 6)
         window = 255 * (np.arange(256) / 255 * gain).clip(0, 1) ** bend + floor
         return cls(
             zoom=rng.uniform(0.36, 0.46),

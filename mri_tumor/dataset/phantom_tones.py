@@ -33,7 +33,7 @@ class Tones:
         """Draw the contrast of one scan."""
         brain = rng.uniform(84, 112)
         return cls(
-            scalp=rng.uniform(140, 240),
+            scalp=rng.uniform(120, 250),
             skull=rng.uniform(6, 26),
             marrow=rng.uniform(30, 120),
             brain=brain,

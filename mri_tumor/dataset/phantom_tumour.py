@@ -70,7 +70,7 @@ def _lobes(rng: np.random.Generator, dx: Plane, dy: Plane, radius: float) -> Pla
 
 def _meningioma(rng: np.random.Generator, head: Head, shrink: float) -> None:
     """Bright, even and smooth, on the skull or the falx, with a broad base and at times a tail."""
-    radius = rng.uniform(0.15, 0.27) * shrink
+    radius = rng.uniform(0.14, 0.24) * shrink
     depth = rng.uniform(0.45, 0.9)  # how far its middle lies inside the wall, in radii
     falx = rng.random() < 0.4 and head.level == "vertex"
     places = len(head.inner)
