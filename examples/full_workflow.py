@@ -2,8 +2,8 @@
 The whole workflow
 ==================
 
-From folders of brain-MRI pictures to predictions of a deployed endpoint and a report, with the three APIs in the
-order in which the data flows: **dataset**, **models**, **cloud**.
+From folders of brain-MRI pictures to predictions of a deployed endpoint and a report, with the three APIs in
+the order in which the data flows: **dataset**, **models**, **cloud**.
 
 Run it on the synthetic pictures that come with the library::
 
@@ -42,9 +42,9 @@ to_console()
 # %%
 # Pictures, and what belongs together
 # -----------------------------------
-# The audit reads every picture and finds copies, also mirrored and rotated ones. Copies form a group, and a group
-# never lies on both sides of a split. Test pictures with a copy in the training set are *leaked*: their score
-# says nothing, and is reported apart.
+# The audit reads every picture and finds copies, also mirrored and rotated ones. Copies form a group, and a
+# group never lies on both sides of a split. Test pictures with a copy in the training set are *leaked*:
+# their score says nothing, and is reported apart.
 
 if arguments.data:
     pictures = dataset.scan(arguments.data, groups=arguments.groups)
@@ -68,7 +68,8 @@ preview = dataset.preview(train, out / "augmented.png", augment=augment, preproc
 # %%
 # TFRecord shards
 # ---------------
-# Each part becomes a folder of shards with a manifest: labels, preprocessing, counts, a SHA-256 for every shard.
+# Each part becomes a folder of shards with a manifest: labels, preprocessing, counts, a SHA-256 for every
+# shard.
 
 for name, part in {"train": train, "validation": validation, "test": testing}.items():
     dataset.write_tfrecords(part, out / "shards" / name, preprocess=preprocess)
@@ -76,9 +77,9 @@ for name, part in {"train": train, "validation": validation, "test": testing}.it
 # %%
 # Training
 # --------
-# The estimator runs the job as SageMaker would: in a process of its own, with channels, hyperparameters and a
-# model.tar.gz at the end. With pretrained weights only the head is trained, on features of the pictures and of
-# augmented copies that the frozen network computes once.
+# The estimator runs the job as SageMaker would: in a process of its own, with channels, hyperparameters and
+# a model.tar.gz at the end. With pretrained weights only the head is trained, on features of the pictures
+# and of augmented copies that the frozen network computes once.
 
 channels = {name: out / "shards" / name for name in ("train", "validation")}
 hyperparameters = {"seed": seed, "refit": arguments.refit, **augment.to_dict()}
@@ -86,7 +87,12 @@ if arguments.weights:
     channels["weights"] = arguments.weights
     hyperparameters |= {"model": "mobilenet_v2", "epochs": arguments.epochs or 40}
 else:
-    hyperparameters |= {"model": "small_cnn", "epochs": arguments.epochs or 25}
+    hyperparameters |= {
+        "model": "small_cnn",
+        "epochs": arguments.epochs or 40,
+        "batch_size": 16,
+        "lr_patience": 6,
+    }
 estimator = cloud.Estimator(
     instance_type=arguments.instance_type, hyperparameters=hyperparameters, output=out / "jobs"
 )
@@ -95,8 +101,8 @@ estimator.fit(channels)
 # %%
 # A first look, and the package
 # -----------------------------
-# The classifier comes back from the job and is judged on the validation part. That part chose the epoch, so this is
-# no measure of what it can do; the test is. The job's ``model.tar.gz`` is what an endpoint takes.
+# The classifier comes back from the job and is judged on the validation part. That part chose the epoch, so
+# this is no measure of what it can do; the test is. The job's ``model.tar.gz`` is what an endpoint takes.
 
 classifier = estimator.classifier()
 print(models.evaluate(classifier, out / "shards" / "validation").summary())
@@ -106,8 +112,9 @@ cloud.validate_package(package)
 # %%
 # The endpoint
 # ------------
-# The package is deployed, and the test pictures, kept as a ``tf.data.Dataset``, are predicted through it. Then the
-# same files are sent raw, as other programs would send them. Leaving the ``with`` block removes the endpoint.
+# The package is deployed, and the test pictures, kept as a ``tf.data.Dataset``, are predicted through it.
+# Then the same files are sent raw, as other programs would send them. Leaving the ``with`` block removes
+# the endpoint.
 
 test = dataset.load(out / "shards" / "test")
 with cloud.deploy(package, instance_type=arguments.instance_type) as endpoint:
@@ -119,7 +126,8 @@ evaluation.to_csv(out / "predictions.csv")
 # %%
 # Is the endpoint the classifier?
 # -------------------------------
-# The probabilities must agree to 1e-5; raw files, which are preprocessed inside the endpoint, may differ a little.
+# The probabilities must agree to 1e-5; raw files, which are preprocessed inside the endpoint, may differ a
+# little.
 
 served = evaluation.predictions
 local = classifier.predict(test)
