@@ -18,8 +18,8 @@ HEIGHT, WIDTH = 37, 53
 
 def colours(seed: int = 0, size: tuple[int, int] = (HEIGHT, WIDTH)) -> np.ndarray:
     """Return a smooth uint8 picture (H, W, 3) in real colour, RGB."""
-    noise = np.random.default_rng(seed).normal(0, 1, (*size, 3)).astype(np.float32)
-    smooth = cv2.GaussianBlur(noise, (0, 0), 3)
+    noise = np.random.default_rng(seed).normal(0, 1, (*size, 3))
+    smooth = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 3)
     return cv2.normalize(smooth, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
 
 
@@ -76,7 +76,7 @@ def test_jpeg_is_close_to_what_was_encoded() -> None:
 )
 @pytest.mark.parametrize("kind", [str, Path])
 def test_paths(tmp_path: Path, path: str, kind: Callable[[Path], str | Path]) -> None:
-    (tmp_path / path).write_bytes(GREY_PNG)  # the type is in the bytes, so a PNG may be named .jpg
+    (tmp_path / path).write_bytes(GREY_PNG)
     np.testing.assert_array_equal(read_image(kind(tmp_path / path)), GREY)
 
 
@@ -136,8 +136,7 @@ def test_16_bit_colour_png() -> None:
 
 
 def test_exif_orientation_is_ignored() -> None:
-    exif = Image.Exif()
-    exif[0x0112] = 6
+    (exif := Image.Exif())[0x0112] = 6
     encoded = encode(GREY, "JPEG", quality=95, exif=exif.tobytes())
     np.testing.assert_array_equal(read_image(encoded), read_image(GREY_JPEG))
 
@@ -231,8 +230,8 @@ def test_rare_kinds_of_jpeg(tmp_path: Path, options: dict[str, int]) -> None:
 
 def test_a_jpeg_of_endless_scans(tmp_path: Path) -> None:
     whole = jpeg_header(8, 8, frame=0xC2)
-    scan = whole[whole.index(b"\xff\xda") : -2]
-    assert "scans" in refusal(tmp_path / "bomb.jpg", whole[:-2] + scan * 200 + b"\xff\xd9").found
+    bomb = whole[:-2] + whole[whole.index(b"\xff\xda") : -2] * 200 + b"\xff\xd9"
+    assert "scans" in refusal(tmp_path / "bomb.jpg", bomb).found
 
 
 @pytest.mark.parametrize("header", [jpeg_header, png_header])
