@@ -11,11 +11,8 @@ Folds: 5, by `group`, training pictures only.
 """
 
 import argparse
-import csv
 import logging
 import os
-import shlex
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -26,37 +23,20 @@ import cv2
 import keras
 import numpy as np
 import tensorflow as tf
+from sartaj import Table, parse, write_rows
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, f1_score
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mri_tumor import LABELS
 from mri_tumor.dataset import Preprocess, read_image
-from mri_tumor.files import whole_file
 from mri_tumor.progress import to_console, track
 
-logger = logging.getLogger("mri_tumor.benchmarks.reference_protocol")
+logger = logging.getLogger("mri_tumor.benchmarks")
 
-ROOT = Path(__file__).resolve().parents[1]
-SHARED = ROOT.parent / "shared"
 SIZE = 224
 BATCH = 32
-COLUMNS = (
-    "row",
-    "protocol",
-    "trained_on",
-    "all_acc",
-    "all_n",
-    "leaked_acc",
-    "leaked_n",
-    "clean_acc",
-    "clean_n",
-    "folds_acc",
-    "folds_macro_f1",
-    "command",
-)
 
 
 def reference_picture(grey: np.ndarray) -> np.ndarray:
@@ -123,16 +103,7 @@ def classifier() -> Any:
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=300))
 
 
-def official(features: np.ndarray, table: "Table") -> dict[str, float]:
-    """Train on all training pictures; return accuracy (%) and number of all, leaked, clean test pictures."""
-    model = classifier().fit(features[table.training], table.labels[table.training])
-    right = model.predict(features) == table.labels
-    parts = {"all": table.test, "leaked": table.test & table.leaked, "clean": table.test & ~table.leaked}
-    accuracies = {f"{name}_acc": round(100 * float(right[part].mean()), 1) for name, part in parts.items()}
-    return accuracies | {f"{name}_n": int(part.sum()) for name, part in parts.items()}
-
-
-def folds(features: np.ndarray, table: "Table", seed: int = 0) -> dict[str, float]:
+def folds(features: np.ndarray, table: Table, seed: int = 0) -> dict[str, float]:
     """Return accuracy and macro-F1 of the pooled predictions of 5 folds by group, training pictures only."""
     features, labels = features[table.training], table.labels[table.training]
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
@@ -141,22 +112,6 @@ def folds(features: np.ndarray, table: "Table", seed: int = 0) -> dict[str, floa
         predicted[held_out] = classifier().fit(features[train], labels[train]).predict(features[held_out])
     f1 = f1_score(labels, predicted, average="macro")
     return {"folds_acc": round(accuracy_score(labels, predicted), 3), "folds_macro_f1": round(f1, 3)}
-
-
-class Table:
-    """The pictures' paths, labels, groups and flags, as arrays in one order."""
-
-    def __init__(self, groups: Path) -> None:
-        with groups.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        self.paths = [row["path"] for row in rows]
-        self.labels = np.array(
-            [LABELS.index("none" if row["class"] == "no" else row["class"]) for row in rows]
-        )
-        self.groups = np.array([row["group"] for row in rows])
-        self.test = np.array([row["split"] == "Testing" for row in rows])
-        self.training = ~self.test
-        self.leaked = np.array([row["test_neardup_in_train"] == "1" for row in rows])
 
 
 def read_all(data: Path, paths: Iterable[str]) -> list[np.ndarray]:
@@ -170,48 +125,19 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     rows = []
     for name, prepare in (("reference protocol", reference_picture), ("library default", library_picture)):
         features = features_of(np.stack([prepare(picture) for picture in pictures]))
+        model = classifier().fit(features[table.training], table.labels[table.training])
         row = {"row": name, "protocol": f"MobileNetV2 + logistic regression, {name} preprocessing"}
-        row |= {
-            "trained_on": f"all {table.training.sum()}",
-            **official(features, table),
-            **folds(features, table),
-        }
+        row |= {"trained_on": f"all {table.training.sum()}"}
+        row |= table.official(model.predict(features) == table.labels) | folds(features, table)
         rows.append(row)
         logger.info("%s", row)
     return rows
 
 
-def write_rows(path: Path, rows: list[dict[str, Any]], command: str) -> None:
-    """Write the rows in the columns that all results of a whole workflow share."""
-    with whole_file(path) as partial, partial.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows({**row, "command": command} for row in rows)
-
-
-def parse(arguments: list[str]) -> argparse.Namespace:
-    weights = SHARED / "weights" / "mobilenet_v2_1.0_224_notop.weights.h5"
-    output = ROOT / "benchmarks" / "results" / "reference_protocol_sartaj.csv"
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data", type=Path, default=SHARED / "data" / "sartaj")
-    parser.add_argument("--groups", type=Path, default=SHARED / "data" / "sartaj_groups.csv")
-    parser.add_argument("--weights", type=Path, default=weights)
-    parser.add_argument("--output", type=Path, default=output)
-    options = parser.parse_args(arguments)
-    for name in ("data", "groups", "weights"):
-        if not (path := getattr(options, name)).exists():
-            parser.error(f"{path} is missing: pass --{name} with where it lies on this machine")
-    return options
-
-
 def main() -> None:
     to_console()
-    options = parse(sys.argv[1:])
-    command = shlex.join(["python", "benchmarks/reference_protocol.py", *sys.argv[1:]])
-    write_rows(options.output, measure(options), command)
-    logger.info("written: %s", options.output)
+    options = parse(__doc__)
+    write_rows(measure(options), options)
 
 
 if __name__ == "__main__":
