@@ -1,9 +1,10 @@
 import csv
 import io
 import json
+import logging
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,16 @@ from mri_tumor import __version__, dataset
 from mri_tumor.cli import main
 from mri_tumor.cli.demo import workflow_script
 from mri_tumor.labels import LABELS, NOTICE
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Take back what `to_console` does to the library's logger: other tests read its lines elsewhere."""
+    top = logging.getLogger("mri_tumor")
+    before = (top.handlers[:], top.level, top.propagate)
+    yield
+    top.handlers[:], top.propagate = before[0], before[2]
+    top.setLevel(before[1])
 
 
 @pytest.fixture
