@@ -10,10 +10,10 @@ import pytest
 from mri_tumor.dataset.audit import audit
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.phantom import make_phantoms, phantom
-from mri_tumor.dataset.phantom_anatomy import LEVELS, Head, paint_head
-from mri_tumor.dataset.phantom_canvas import Brush, Frame, at_angle, oval, ripples
-from mri_tumor.dataset.phantom_scanner import Scanner
-from mri_tumor.dataset.phantom_tumour import paint_tumour
+from mri_tumor.dataset.phantom.anatomy import LEVELS, Head, paint_head
+from mri_tumor.dataset.phantom.canvas import Brush, Frame, at_angle, oval, ripples
+from mri_tumor.dataset.phantom.scanner import Scanner
+from mri_tumor.dataset.phantom.tumour import paint_tumour
 from mri_tumor.errors import ArgumentError, CatalogError
 from mri_tumor.labels import LABELS
 

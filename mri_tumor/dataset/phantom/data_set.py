@@ -1,9 +1,4 @@
-"""Phantoms: synthetic axial head slices with and without tumours, the library's embedded data set.
-
-Heads, scanner and framing are drawn from the patient's number alone, the tumour from patient and class: a
-head tells nothing of the class but its level, since pituitary tumours sit at the skull's base as real ones
-do. They are for learning, demos and tests; a score on them says nothing about real patients.
-"""
+"""Phantoms one by one, and as class folders with planted copies and leaks."""
 
 import csv
 import math
@@ -16,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.catalog import Catalog, scan
-from mri_tumor.dataset.phantom_anatomy import paint_head
-from mri_tumor.dataset.phantom_scanner import Scanner
-from mri_tumor.dataset.phantom_tumour import paint_tumour
+from mri_tumor.dataset.phantom.anatomy import paint_head
+from mri_tumor.dataset.phantom.scanner import Scanner
+from mri_tumor.dataset.phantom.tumour import paint_tumour
 from mri_tumor.errors import ArgumentError, CatalogError
 from mri_tumor.files import whole_folder
 from mri_tumor.labels import LABELS

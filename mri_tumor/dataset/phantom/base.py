@@ -1,9 +1,9 @@
-"""The base of the skull in phantoms: posterior fossa, orbits, nose, sella. See `phantom_anatomy`."""
+"""The base of the skull in phantoms: posterior fossa, orbits, nose, sella. See `anatomy`."""
 
 import numpy as np
 
-from mri_tumor.dataset.phantom_canvas import Brush, Points, oval, ripples
-from mri_tumor.dataset.phantom_tones import Tones
+from mri_tumor.dataset.phantom.canvas import Brush, Points, oval, ripples
+from mri_tumor.dataset.phantom.tones import Tones
 
 _SIDES = (-1, 1)
 _NOSE = np.linspace(-0.84, -0.26, 6)

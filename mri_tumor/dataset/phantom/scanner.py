@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.phantom_canvas import Frame, Plane, enlarge
+from mri_tumor.dataset.phantom.canvas import Frame, Plane, enlarge
 
 _NORMAL_QUANTILES = np.array([NormalDist().inv_cdf((k + 0.5) / 256) for k in range(256)])
 

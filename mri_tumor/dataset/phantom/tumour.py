@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from mri_tumor.dataset.phantom_anatomy import BASE, Head
-from mri_tumor.dataset.phantom_canvas import Brush, Plane, at_angle, blend, field, ripples, soft_step
+from mri_tumor.dataset.phantom.anatomy import BASE, Head
+from mri_tumor.dataset.phantom.canvas import Brush, Plane, at_angle, blend, field, ripples, soft_step
 
 
 def paint_tumour(rng: np.random.Generator, label: str, head: Head, offset: float) -> None:

@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.phantom_base import paint_base, paint_face, paint_sella
-from mri_tumor.dataset.phantom_canvas import Brush, Frame, Plane, Points, enlarge, field, oval, ripples
-from mri_tumor.dataset.phantom_tones import Tones
+from mri_tumor.dataset.phantom.base import paint_base, paint_face, paint_sella
+from mri_tumor.dataset.phantom.canvas import Brush, Frame, Plane, Points, enlarge, field, oval, ripples
+from mri_tumor.dataset.phantom.tones import Tones
 
 LEVELS = ("orbits", "sella", "ventricles", "vertex")
 """From the base of the skull upwards."""
