@@ -18,7 +18,7 @@ test: $(VENV)/.all lint ## lint, types, fast tests
 test-all: test test-more ## and the slow ones, those on real pictures, the executed examples
 
 test-more: $(VENV)/.all
-	$(BIN)/python -m pytest -m "not ($(FAST))"
+	$(BIN)/python -m pytest -n 2 -m "not ($(FAST))"
 	$(MAKE) docs
 
 lint: $(VENV)/.all
