@@ -64,9 +64,9 @@ class Preprocess:
     True
     """
 
-    # Chosen on grouped folds of public training pictures, frozen MobileNetV2 0.35 and logistic regression, with
-    # every row counted for the window: .842 with a coverage of 8 percent, .835 with 2, .846 for whole pictures
-    # without a window. The crop is kept because whole pictures show how they were framed.
+    # Chosen on grouped folds of public training pictures, frozen MobileNetV2 0.35 and logistic regression,
+    # every row counted for the window: .842 with a coverage of 8 percent, .835 with 2, .846 for whole
+    # pictures without a window. The crop is kept because whole pictures show how they were framed.
     size: int = 224
     crop: bool = True
     threshold: int = 40
