@@ -152,8 +152,8 @@ report.heading("Training").facts(hyperparameters)
 report.figure(plots.curves(history, best_epoch=training["best_epoch"]), "Loss and accuracy by epoch")
 report.heading("The test pictures, predicted through the endpoint").verbatim(evaluation.summary())
 report.text(
-    "Leaked pictures are copies of training pictures: only the clean ones say something about new pictures, and "
-    "few pictures say little. No number here is one of a medical device."
+    "Leaked pictures are copies of training pictures: only the clean ones say something about new pictures, "
+    "and few pictures say little. Phantoms say nothing about patients."
 )
 for name, scores in {"all": evaluation.all, "clean": evaluation.clean}.items():
     if scores is not None:
