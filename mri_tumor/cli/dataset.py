@@ -41,6 +41,7 @@ def prepare(
     skip_unreadable: Skip = False,
 ) -> None:
     """Split by what belongs together and write TFRecord shards: train/, validation/ and, if there, test/."""
+    preprocess = dataset.Preprocess(size=size)
     pictures = dataset.scan(folder, groups=groups)
     report = dataset.audit(pictures, on_error=_on_error(skip_unreadable))
     unreadable = {picture.id for picture in report.unreadable}
@@ -51,10 +52,10 @@ def prepare(
     parts = {"train": train, "validation": validation, "test": testing}
     for name, part in parts.items():
         if len(part):
-            dataset.write_tfrecords(part, output / name, preprocess=dataset.Preprocess(size=size))
+            dataset.write_tfrecords(part, output / name, preprocess=preprocess)
             typer.echo(f"{output / name}: {len(part)} pictures")
     for picture in report.unreadable:
-        typer.echo(f"left out: {picture.id}: {picture.reason}", err=True)
+        typer.echo(f"left out: {picture.reason}", err=True)
 
 
 def _on_error(skip: bool) -> Literal["raise", "skip"]:

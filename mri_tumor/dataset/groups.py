@@ -111,7 +111,8 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
 
 def _read_table(path: Path) -> dict[str, str]:
     columns, rows = read_table(path)
-    key = next((name for name in ("path", "id") if name in columns), None)
+    # A table that Catalog.to_csv wrote has both: its paths are where the files lay.
+    key = next((name for name in ("id", "path") if name in columns), None)
     if key is None or "group" not in columns:
         raise CatalogError(
             f"the table {path} has the columns {', '.join(columns) or '(none)'}",

@@ -178,7 +178,7 @@ def preview(
     source: Catalog | str | Path,
     path: str | Path | None = None,
     *,
-    augment: Augment | None,
+    augment: Augment | None = None,
     count: int = 25,
     seed: int = 0,
     epoch: int = 0,

@@ -95,6 +95,11 @@ def _assign(catalog: Catalog, shares: Sequence[float], by: str, seed: int) -> tu
         raise ArgumentError(f"seed is {seed!r}", "a whole number", "pass seed=0")
     if not len(catalog):
         raise CatalogError("the catalog holds no picture", "pictures to divide", "check what was selected")
+    parts = sorted({name for name in catalog.splits if name})
+    if len(parts) > 1:
+        logger.warning(
+            "the pictures of %s are mixed; select(split=...) keeps them apart", " and ".join(parts)
+        )
     if by == "image":
         warnings.warn(
             'split by="image": copies and slices of a patient can lie on both sides: scores come out high',

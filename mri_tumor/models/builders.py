@@ -169,7 +169,9 @@ def _settings(
     if unknown:
         listed = ", ".join(sorted(known - {"weights"}))
         raise ArgumentError(
-            f"{name} has no option {', '.join(unknown)}", f"only {listed}", "correct the option"
+            f"{name} has no option {', '.join(unknown)}",
+            f"size, classes, dropout, frozen, and of its own {listed}",
+            "correct the option",
         )
     if "weights" in known:
         return {**options, "weights": weights}

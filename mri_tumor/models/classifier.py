@@ -19,6 +19,8 @@ from mri_tumor.models.network import load_network, save_network
 from mri_tumor.models.prediction import Prediction, predictions
 
 MODEL_FILE = "model.keras"
+RUN_CLASSIFIER = "classifier"
+"""The folder of a run that holds its classifier."""
 """The network's file in a classifier's folder, beside `manifest.json`."""
 
 
@@ -101,12 +103,17 @@ class Classifier:
     def load(cls, directory: str | Path) -> Self:
         """Read a classifier that `save` wrote; no code that lies in the folder is run.
 
+        Args:
+            directory: the classifier's folder, or the folder of a finished run, which holds one.
+
         Raises:
             ManifestMismatch: the folder, its manifest or its network is missing, altered or too new, or they
                 do not belong together.
         """
-        manifest = Manifest.load(directory, kind="model")
-        path = Path(directory) / MODEL_FILE
+        inside = Path(directory) / RUN_CLASSIFIER
+        folder = inside if (inside / MODEL_FILE).is_file() else Path(directory)
+        manifest = Manifest.load(folder, kind="model")
+        path = folder / MODEL_FILE
         _check_file(path, manifest)
         return cls(load_network(path), manifest)
 

@@ -9,6 +9,7 @@ from mri_tumor import plots
 from mri_tumor.errors import ManifestMismatch, TrainingError
 from mri_tumor.files import digest_of
 from mri_tumor.manifest import FILE_NAME, Manifest
+from mri_tumor.models.classifier import RUN_CLASSIFIER
 from mri_tumor.models.loop import Outcome
 
 
@@ -41,7 +42,7 @@ class RunFolder:
     @property
     def classifier(self) -> Path:
         """Where the classifier is saved."""
-        return self.path / "classifier"
+        return self.path / RUN_CLASSIFIER
 
     def finish(self, training: dict[str, Any], seconds: float) -> None:
         """Write that the run is complete; the last thing a run does."""

@@ -89,7 +89,7 @@ def test_from_pictures_to_a_package(
     row = next(csv.DictReader(io.StringIO(out)))
     assert row["id"] == str(picture)
     assert sum(float(row[label]) for label in LABELS) == pytest.approx(1, abs=1e-3)
-    told = json.loads(run("predict", model, picture, "--json")[1])
+    told = json.loads(run("predict", tmp_path / "run", picture, "--json")[1])  # a run's folder serves too
     assert told["probabilities"][row["label"]] == pytest.approx(float(row[row["label"]]), abs=1e-4)
 
     assert run("export", model, tmp_path / "saved")[0] == 0

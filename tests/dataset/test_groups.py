@@ -37,6 +37,10 @@ class TestGroups:
     def test_from_a_mapping_that_may_hold_more(self, folder: Path) -> None:
         self.check(scan(folder, groups=self.expected() | {"other.png": "z"}))
 
+    def test_from_the_table_of_another_catalog(self, folder: Path, tmp_path: Path) -> None:
+        scan(folder, groups=self.expected()).to_csv(tmp_path / "catalog.csv")
+        self.check(scan(folder, groups=tmp_path / "catalog.csv"))
+
     def test_from_a_function(self, folder: Path) -> None:
         self.check(scan(folder, groups=lambda name: name[0]))
 

@@ -200,3 +200,18 @@ def test_folds_of_the_real_training_pictures(shared: Path) -> None:
             for label in LABELS:
                 share = validation.labels.count(label) / training.labels.count(label)
                 assert 0.17 < share < 0.24
+
+
+def test_parts_that_are_mixed_are_named_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    records = [
+        Record(
+            f"{number}.png",
+            Path(f"{number}.png"),
+            "glioma",
+            str(number),
+            "Training" if number % 2 else "Testing",
+        )
+        for number in range(8)
+    ]
+    split(Catalog(records), (0.5, 0.5))
+    assert "Testing and Training are mixed" in caplog.text

@@ -183,8 +183,8 @@ def test_batch_normalisation_from_scratch_follows_the_pictures() -> None:
     [
         ({"name": "vgg"}, "small_cnn, mobilenet_v2"),
         ({"name": ["small_cnn"]}, "small_cnn, mobilenet_v2"),
-        ({"name": "small_cnn", "depth": 3}, "no option depth.*only width"),
-        ({"name": "mobilenet_v2", "width": 3}, "no option width.*only alpha"),
+        ({"name": "small_cnn", "depth": 3}, "no option depth.*of its own width"),
+        ({"name": "mobilenet_v2", "width": 3}, "no option width.*of its own alpha"),
         ({"name": "small_cnn", "width": 0}, "width is 0"),
         ({"name": "mobilenet_v2", "alpha": 0.4}, "alpha is 0.4.*0.35"),
         ({"name": "small_cnn", "size": 31}, "size is 31.*from 32"),
