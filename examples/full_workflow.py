@@ -166,4 +166,4 @@ report.facts(
         "same label when the raw file is sent": f"{same:.1%} of {len(raw)} pictures",
     }
 )
-print(f"The report lies at {report.save(out / 'report.html').resolve()}")
+print(f"The report lies at {report.save(out / 'report.html')}")
