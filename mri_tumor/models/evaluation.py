@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from mri_tumor.dataset.tables import text_table
 from mri_tumor.errors import ArgumentError, MriTumorError
 from mri_tumor.files import whole_file
 from mri_tumor.models.prediction import Prediction
@@ -129,7 +130,7 @@ class Evaluation:
         for label in self.labels:
             recalls = (part.per_class[label].recall for part in columns.values())
             rows.append([f"recall {label}", *(_percent(recall) for recall in recalls)])
-        return _table(rows) + ("" if self.leaked_ids is not None else "\nleaks: unknown")
+        return text_table(rows) + ("" if self.leaked_ids is not None else "\nleaks: unknown")
 
 
 def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] | None = None) -> Evaluation:
@@ -268,15 +269,3 @@ def _known(value: float) -> float | None:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = []
-    for first, *rest in rows:
-        cells = [
-            first.ljust(widths[0]),
-            *(text.rjust(width) for text, width in zip(rest, widths[1:], strict=True)),
-        ]
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)
