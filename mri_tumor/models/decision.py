@@ -30,4 +30,6 @@ def decide(logits: Any) -> dict[str, Any]:
             f"logits have shape {tuple(logits.shape)}", "(N, K), K from 2", "pass a batch of logits"
         )
     probabilities = keras.ops.softmax(logits, axis=-1)
-    return {"probabilities": probabilities, "top": keras.ops.cast(keras.ops.argmax(logits, axis=-1), "int32")}
+    # Of the probabilities, which are what people see: Keras takes the logits 0 and -0 for different ones.
+    top = keras.ops.argmax(probabilities, axis=-1)
+    return {"probabilities": probabilities, "top": keras.ops.cast(top, "int32")}

@@ -2,7 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
@@ -23,12 +23,17 @@ def test_hand_computed() -> None:
 
 
 @given(LOGITS)
+@example(np.array([[-0.0, 0.0], [-0.0, -0.0]], np.float32))
 def test_probabilities_sum_to_one_and_top_is_the_largest(logits: np.ndarray) -> None:
     found = {name: np.asarray(value) for name, value in decide(logits).items()}
     assert set(found) == {"probabilities", "top"}
     assert (found["probabilities"].dtype, found["top"].dtype) == (np.float32, np.int32)
     np.testing.assert_allclose(found["probabilities"].sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_array_equal(found["top"], logits.argmax(axis=1))
+    np.testing.assert_array_equal(found["top"], found["probabilities"].argmax(axis=1))
+
+
+def test_zero_and_minus_zero_are_equals() -> None:
+    assert np.asarray(decide(np.array([[-0.0, 0.0]], np.float32))["top"]).tolist() == [0]
 
 
 def test_huge_and_half_precision_logits_stay_finite() -> None:
