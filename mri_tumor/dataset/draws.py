@@ -38,12 +38,14 @@ def uniform(purpose: str, seed: int, epoch: int, indices: Any) -> NDArray[np.flo
     return bits.astype(np.float64) * 2.0**-53
 
 
-def uniform_tensor(purpose: str, seed: int, epoch: int, indices: Any) -> Any:
-    """Return what `uniform` returns, as a float64 tensor; `indices` is an integer tensor `(N,)`."""
-    import tensorflow as tf
+def words(purpose: str, seed: int, count: int) -> NDArray[np.uint64]:
+    """Return `count` numbers of 64 random bits, uint64: the sequence of a purpose and a seed.
 
-    bits = _mixed(tf.cast(indices, tf.uint64), _key(purpose, seed, epoch))
-    return tf.cast(bits // np.uint64(2**11), tf.float64) * 2.0**-53
+    >>> bool((words("noise", 5, 3) == words("noise", 5, 9)[:3]).all())
+    True
+    """
+    found: NDArray[np.uint64] = _mixed(np.arange(count, dtype=np.uint64), _key(purpose, seed, 0))
+    return found
 
 
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -1,3 +1,6 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,6 +11,19 @@ from mri_tumor.dataset.augment import Augment, apply
 from mri_tumor.errors import ArgumentError
 
 NOTHING = Augment(rotation=0, brightness=0, contrast=0, mirror=False)
+ADDED = {
+    "translation": 0.1,
+    "zoom": 0.2,
+    "shear": 10,
+    "gamma": 0.4,
+    "noise": 12,
+    "blur": 1.5,
+    "bias_field": 0.4,
+    "updown": True,
+}
+EVERYTHING = Augment(**ADDED)
+OLD = {"rotation": 15.0, "brightness": 0.2, "contrast": 0.2, "mirror": True}
+OLD_DIGEST = "326ad42ecd3b71248155c5d65078b5c443c13fe46044fbcc4bfbee2c60c17dc6"
 
 
 def pictures(count: int = 5, size: int = 24, seed: int = 0) -> np.ndarray:
@@ -80,14 +96,44 @@ def test_nothing_asked_is_identity() -> None:
     np.testing.assert_array_equal(NOTHING(images, np.arange(64), seed=1, epoch=2), images)
 
 
-def test_a_picture_alone_equals_itself_in_any_batch() -> None:
-    images, augment = pictures(33, 32), Augment(rotation=40, brightness=0.3, contrast=0.5)
+@pytest.mark.parametrize("augment", [Augment(rotation=40, brightness=0.3, contrast=0.5), EVERYTHING])
+def test_a_picture_alone_equals_itself_in_any_batch(augment: Augment) -> None:
+    images = pictures(33, 32)
     whole = augment(images, np.arange(33), seed=3, epoch=5).numpy()
     backwards = augment(images[::-1], np.arange(33)[::-1], seed=3, epoch=5).numpy()[::-1]
     np.testing.assert_array_equal(whole, backwards)
     for place in range(33):
         alone = augment(images[place : place + 1], [place], seed=3, epoch=5)
         np.testing.assert_array_equal(alone[0], whole[place])
+
+
+def test_any_number_of_threads_gives_the_same() -> None:
+    images, indices = pictures(64, 40), np.arange(64, dtype=np.int64)
+    expected = EVERYTHING(images, indices, seed=4, epoch=2).numpy()
+    data = tf.data.Dataset.from_tensor_slices((images, indices)).batch(3)
+    for threads in (1, 8):
+        made = data.map(lambda x, i: EVERYTHING(x, i, seed=4, epoch=2), num_parallel_calls=threads)
+        np.testing.assert_array_equal(np.concatenate(list(made.as_numpy_iterator())), expected)
+    with ThreadPoolExecutor(8) as pool:
+        many = pool.map(lambda place: EVERYTHING(images, indices, seed=4, epoch=2).numpy(), range(16))
+    assert all((made == expected).all() for made in many)
+
+
+def test_the_same_seed_epoch_and_index_give_the_same_bytes_again() -> None:
+    images = pictures(4, 40)
+    once, again, other = (
+        EVERYTHING(images, [9, 5, 7, 3], seed=4, epoch=epoch).numpy() for epoch in (2, 2, 3)
+    )
+    assert once.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_inside_a_function_it_gives_the_same() -> None:
+    images, augment = pictures(4), EVERYTHING
+    inside = tf.function(lambda x, i: augment(x, i, seed=1, epoch=1))(images, tf.range(4))
+    np.testing.assert_array_equal(inside, augment(images, np.arange(4), seed=1, epoch=1))
+    how = {"rotation": 0.1, "noise": 3.3, "noise_seed": 2**53 - 1, "translation": (0.1, 0.2), "mirror": True}
+    inside = tf.function(lambda x, angle: apply(x, **{**how, "rotation": angle}))
+    np.testing.assert_array_equal(inside(images, tf.constant(0.1, tf.float64)), apply(images, **how))
 
 
 def test_inside_a_dataset_it_gives_the_same() -> None:
@@ -110,6 +156,50 @@ def test_describe_makes_the_picture_again(seed: int, epoch: int, index: int) -> 
     assert abs(described["brightness"]) <= 51
     assert 0.8 <= described["contrast"] <= 1.2
     assert isinstance(described["mirror"], bool)
+
+
+@given(seed=st.integers(0, 2**70), epoch=st.integers(0, 10_000), index=st.integers(0, 2**40))
+def test_describe_makes_every_operation_again(seed: int, epoch: int, index: int) -> None:
+    images = pictures(2, 16)[1:]
+    described = json.loads(json.dumps(EVERYTHING.describe(seed, epoch, index)))
+    assert set(described) == {*OLD, *ADDED, "noise_seed"}
+    made = EVERYTHING(images, [index], seed=seed, epoch=epoch)
+    np.testing.assert_array_equal(made, apply(images, **described))
+    assert max(map(abs, described["translation"])) <= 0.1
+    assert 0.8 <= described["zoom"] <= 1.2
+    assert abs(described["shear"]) <= 10
+    assert np.exp(-0.4) - 1e-9 <= described["gamma"] <= np.exp(0.4) + 1e-9
+    assert 0 <= described["noise"] <= 12
+    assert 0 <= described["blur"] <= 1.5
+    assert sum(map(abs, described["bias_field"])) <= 0.4 + 1e-9
+    assert isinstance(described["updown"], bool)
+
+
+def test_each_operation_changes_pictures_and_draws_alone() -> None:
+    images, indices = pictures(8), np.arange(8)
+    everything = EVERYTHING.describe(2, 1, 5)
+    for name, amount in ADDED.items():
+        augment = Augment(rotation=0, brightness=0, contrast=0, mirror=False, **{name: amount})
+        assert (augment(images, indices, seed=0, epoch=0).numpy() != images).any(axis=(1, 2, 3)).sum() >= 2
+        described = augment.describe(2, 1, 5)
+        assert described[name] == everything[name]
+        assert set(described) - set(OLD) == {name} | ({"noise_seed"} if name == "noise" else set())
+
+
+def test_added_draws_fill_their_range() -> None:
+    drawn = [EVERYTHING.describe(0, 0, index) for index in range(2000)]
+    ranges = {"zoom": (0.8, 1.2), "shear": (-10, 10), "noise": (0, 12), "blur": (0, 1.5)}
+    columns = {name: [row[name] for row in drawn] for name in ranges}
+    columns |= {"log": [np.log(row["gamma"]) for row in drawn]}
+    columns |= {f"shift {way}": [row["translation"][way] for row in drawn] for way in (0, 1)}
+    columns |= {"field": [sum(map(abs, row["bias_field"])) for row in drawn]}
+    ranges |= {"log": (-0.4, 0.4), "shift 0": (-0.1, 0.1), "shift 1": (-0.1, 0.1), "field": (0, 0.4)}
+    for name, (low, high) in ranges.items():
+        found = np.quantile(columns[name], [0, 0.25, 0.5, 0.75, 1])
+        assert np.allclose(found, np.linspace(low, high, 5), atol=0.04 * (high - low)), name
+    assert np.abs(np.corrcoef(list(columns.values())) - np.eye(len(columns))).max() < 0.08
+    assert 0.46 < np.mean([row["updown"] for row in drawn]) < 0.54
+    assert len({row["noise_seed"] for row in drawn}) == 2000
 
 
 def test_draws_fill_their_range() -> None:
@@ -142,6 +232,24 @@ def test_draws_are_the_same_for_ever() -> None:
     )
 
 
+def test_added_draws_are_the_same_for_ever() -> None:
+    drawn = EVERYTHING.describe(seed=7, epoch=2, index=11)
+    assert {name: drawn[name] for name in OLD} == Augment().describe(seed=7, epoch=2, index=11)
+    assert drawn["translation"] == pytest.approx([0.04586247258996362, -0.008745225164518214])
+    assert drawn["bias_field"][:3] == pytest.approx([-0.0544695327774, -0.0660901461021, 0.0338119764110])
+    assert {name: drawn[name] for name in ("zoom", "shear", "gamma", "noise", "blur")} == pytest.approx(
+        {"zoom": 1.0958858921747592, "shear": 8.205931254297038, "gamma": 1.1474140248391245}
+        | {"noise": 7.828801515689587, "blur": 1.398264679090186}
+    )
+    assert (drawn["noise_seed"], drawn["updown"]) == (4539675986672064, True)
+
+
+def test_updown_false_never_turns_heads_over() -> None:
+    assert "updown" not in Augment().describe(0, 0, 0)
+    described = [Augment(**{**ADDED, "updown": False}).describe(0, 0, index) for index in range(50)]
+    assert not any("updown" in row for row in described)
+
+
 def test_mirror_false_never_mirrors() -> None:
     assert not any(Augment(mirror=False).describe(0, 0, index)["mirror"] for index in range(50))
 
@@ -150,6 +258,23 @@ def test_dictionary_round_trip_and_digest() -> None:
     augment = Augment(rotation=7, mirror=False)
     assert Augment.from_dict(augment.to_dict()) == augment
     assert augment.digest == Augment(rotation=7.0, mirror=False).digest != Augment().digest
+
+
+def test_what_was_written_before_the_added_ones_loads_and_keeps_its_digest() -> None:
+    assert Augment.from_dict(OLD) == Augment()
+    assert Augment().to_dict() == OLD
+    assert list(Augment().to_dict()) == list(OLD)
+    assert Augment.from_dict(OLD).digest == OLD_DIGEST
+    assert {**NOTHING.to_dict()} == {"rotation": 0.0, "brightness": 0.0, "contrast": 0.0, "mirror": False}
+
+
+@pytest.mark.parametrize("name", ADDED)
+def test_added_operations_are_written_when_they_are_on(name: str) -> None:
+    augment = Augment(**{name: ADDED[name]})
+    assert set(augment.to_dict()) == {*OLD, name}
+    assert Augment.from_dict(json.loads(json.dumps(augment.to_dict()))) == augment
+    assert augment.digest not in (OLD_DIGEST, EVERYTHING.digest)
+    assert Augment.from_dict({**OLD, name: 0 if name != "updown" else False}).digest == OLD_DIGEST
 
 
 @pytest.mark.parametrize(
@@ -164,6 +289,15 @@ def test_dictionary_round_trip_and_digest() -> None:
         {"brightness": None},
         {"contrast": -0.1},
         {"mirror": 1},
+        {"translation": 1.1},
+        {"translation": (0.1, 0.1)},
+        {"zoom": 0.95},
+        {"shear": 46},
+        {"gamma": -0.1},
+        {"noise": 256},
+        {"blur": float("inf")},
+        {"bias_field": 2},
+        {"updown": 0},
     ],
 )
 def test_bad_arguments_are_named(wrong: dict[str, object]) -> None:
@@ -171,7 +305,7 @@ def test_bad_arguments_are_named(wrong: dict[str, object]) -> None:
         Augment(**wrong)
 
 
-@pytest.mark.parametrize("wrong", [{}, {"rotation": 1}, {**Augment().to_dict(), "blur": 1}, [1], None])
+@pytest.mark.parametrize("wrong", [{}, {"rotation": 1}, {**Augment().to_dict(), "sepia": 1}, [1], None])
 def test_another_dictionary_is_refused(wrong: object) -> None:
     with pytest.raises(ArgumentError, match="exactly"):
         Augment.from_dict(wrong)

@@ -1,20 +1,27 @@
 import numpy as np
 import pytest
-import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from mri_tumor.dataset.draws import check_whole, shuffled, uniform, uniform_tensor
+from mri_tumor.dataset.draws import check_whole, shuffled, uniform, words
 from mri_tumor.errors import ArgumentError
 
 
-@settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 2**70), epoch=st.integers(0, 2**40), first=st.integers(0, 2**62))
-def test_numpy_and_tensorflow_draw_the_same(seed: int, epoch: int, first: int) -> None:
-    indices = np.arange(first, first + 5, dtype=np.int64)
-    drawn = uniform("rotation", seed, epoch, indices)
-    np.testing.assert_array_equal(drawn, uniform_tensor("rotation", seed, epoch, tf.constant(indices)))
+def test_draws_lie_in_their_interval_and_depend_on_the_index_alone(seed: int, epoch: int, first: int) -> None:
+    drawn = uniform("rotation", seed, epoch, np.arange(first, first + 5))
     assert ((drawn >= 0) & (drawn < 1)).all()
+    np.testing.assert_array_equal(drawn[3:], uniform("rotation", seed, epoch, [first + 3, first + 4]))
+
+
+def test_words_are_the_same_for_ever() -> None:
+    assert words("noise", 7, 3).tolist() == [
+        6949555511635946895,
+        12186981395645841587,
+        6889404376111409026,
+    ]
+    assert words("noise", 7, 0).tolist() == []
+    assert not set(words("noise", 8, 100).tolist()) & set(words("noise", 7, 100).tolist())
 
 
 def test_the_generator_is_splitmix64(monkeypatch: pytest.MonkeyPatch) -> None:
