@@ -1,7 +1,7 @@
 """Which pictures are the same: pixel-identical, or near-duplicates under flips, rotations and cropping.
 
 *Near-duplicate*: the Pearson correlation of grey thumbnails of 32x32 is at least .99, of the whole pictures
-or of what `head_box` leaves of both, for the best of the 8 flips and rotations by 90 degrees.
+or of what `content_box` leaves of both, for the best of the 8 flips and rotations by 90 degrees.
 """
 
 import hashlib
@@ -50,9 +50,9 @@ def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     """Return the fingerprint of a uint8 `(H, W)` picture."""
     import cv2
 
-    from mri_tumor.dataset.preprocess import head_box
+    from mri_tumor.dataset.framing import content_box
 
-    top, bottom, left, right = head_box(image, **_CROP)
+    top, bottom, left, right = content_box(image, **_CROP)
     views = (image, image[top:bottom, left:right])
     thumbnails = [cv2.resize(view, (SIDE, SIDE), interpolation=cv2.INTER_AREA) for view in views]
     content = hashlib.sha256(f"{image.shape}".encode())

@@ -1,32 +1,27 @@
-"""Preprocess: window, crop to the head, letterbox; one frozen spec for OpenCV and TensorFlow alike."""
+"""Preprocess: window, crop to the head, resize; one frozen spec for OpenCV and TensorFlow alike."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mri_tumor.dataset.framing import STEP, find_head, letterbox, stretched
+from mri_tumor.dataset.window import IDENTITY, histogram, level_before, window_table
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
 
 Grey = npt.NDArray[np.uint8]
 
 # The meaning of the fields. It goes up when the same fields would give other pixels, so that digests differ.
-_VERSION = 1
-
-WINDOW_FLOOR = 10
-"""Pixels up to this grey level are background and do not count for the window."""
-
-WINDOW_TOP = 230
-"""The grey level that the window's percentile is brought to; what lies above runs on, clipped at 255."""
+_VERSION = 2
 
 _LIMITS = {"size": (1, 4096), "threshold": (0, 254), "coverage": (1, 100), "window": (1, 100)}
-_IDENTITY = np.arange(256, dtype=np.uint8)
-_SCALED_LEVELS = np.arange(256) * WINDOW_TOP
-# Above this many pixels OpenCV's float32 histogram can no longer count exactly.
-_EXACT_HISTOGRAM = 2**24
+_FITS = ("stretch", "letterbox")
+_CLAHE_TILES = (8, 8)
+_AGAIN = "upgrade mri-tumor; what was made before release 0.1 is made again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,27 +29,35 @@ class Preprocess:
     """What is done to every picture, in training, at the client and in the exported model.
 
     1. *Window*: the grey level that `window` percent of the pixels above 10 do not exceed is brought to 230,
-       the others in proportion, clipped at 255. Every second row is counted: half the work, the same level.
-    2. *Crop* to the box from the first to the last row, and column, in which at least `coverage` percent
-       of the pixels are then brighter than `threshold`; the whole picture when there is none.
-    3. *Letterbox*: the longer side becomes `size`, the shorter one in proportion; area kernel when both sides
-       shrink, linear otherwise; centred on black.
+       the others in proportion, clipped at 255. Every second row and column is counted.
+    2. *Crop* to the box of the head: the longest run of rows, and of columns, in which at least `coverage`
+       percent of the pixels are then brighter than `threshold`; the whole picture when there is none.
+    3. *CLAHE*, if wanted: contrast-limited adaptive histogram equalisation (Zuiderveld 1994), 8 x 8 tiles.
+    4. *Fit* into the square: stretched over all of it, or letterboxed, that is with its proportions kept and
+       centred on black; area kernel when both sides shrink, linear otherwise.
 
     Every decision is made in whole numbers, so that OpenCV and TensorFlow make the same one; only the
     resizing rounds differently, by at most 2 grey levels.
 
     Args:
         size: height and width of the result, 1-4096 pixels.
-        crop: whether to crop to the head.
+        crop: whether to crop to the head. Without it a black margin costs a classifier a fifth of its hits.
         threshold: grey level, 0-254, above which a pixel counts as head. It applies to the windowed picture,
             so that a darker copy is cropped alike.
         coverage: percentage, 1-100, of such pixels that a row or column of the head has.
-        window: percentile, 1-100, or None for no window.
+        window: percentile, 1-100, or None for no window. Without it a darker picture is another picture.
+        fit: `"stretch"` or `"letterbox"`. Stretching hides a picture's proportions, which tell the classes of
+            some data sets without any look at the head.
+        clahe: clip limit, from above 0 to 100, or None for none. TensorFlow has no twin of it: `graph()`, and
+            so the export of a model, refuses it.
 
     Raises:
         ArgumentError: a value is of the wrong type or out of range.
 
-    >>> spec = Preprocess(size=4, crop=False, window=None)
+    The defaults were chosen on grouped folds of public training pictures: `benchmarks/preprocess.py` measures
+    each option, on the pictures as they are and on held-out pictures that were framed, darkened or outlined.
+
+    >>> spec = Preprocess(size=4, crop=False, window=None, fit="letterbox")
     >>> spec(np.full((2, 4), 7, np.uint8))[..., 0]
     array([[0, 0, 0, 0],
            [7, 7, 7, 7],
@@ -64,14 +67,13 @@ class Preprocess:
     True
     """
 
-    # Chosen on grouped folds of public training pictures, frozen MobileNetV2 0.35 and logistic regression,
-    # every row counted for the window: .842 with a coverage of 8 percent, .835 with 2, .846 for whole
-    # pictures without a window. The crop is kept because whole pictures show how they were framed.
     size: int = 224
     crop: bool = True
-    threshold: int = 40
-    coverage: int = 8
-    window: int | None = 99
+    threshold: int = 25
+    coverage: int = 5
+    window: int | None = 95
+    fit: Literal["stretch", "letterbox"] = "stretch"
+    clahe: float | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.crop, bool):
@@ -83,6 +85,11 @@ class Preprocess:
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 found = f"{name} is {value!r}"
                 raise ArgumentError(found, f"a whole number from {low} to {high}", f"leave {name} out")
+        if self.fit not in _FITS:
+            raise ArgumentError(f"fit is {self.fit!r}", " or ".join(map(repr, _FITS)), 'pass fit="stretch"')
+        if self.clahe is not None:
+            # 2 and 2.0 are the same clip limit and must have the same digest.
+            object.__setattr__(self, "clahe", _clip_limit(self.clahe))
 
     def __call__(self, image: Grey) -> Grey:
         """Preprocess one picture with OpenCV.
@@ -97,14 +104,23 @@ class Preprocess:
             ArgumentError: `image` is not a uint8 array of two dimensions with at least one pixel.
         """
         image = _checked(image)
-        table = _IDENTITY if self.window is None else window_table(histogram(image[::2]), self.window)
+        table = self._table(image)
         if self.crop:
             threshold = level_before(table, self.threshold)
-            top, bottom, left, right = head_box(image, threshold=threshold, coverage=self.coverage)
+            top, bottom, left, right = find_head(image, threshold=threshold, coverage=self.coverage)
             image = image[top:bottom, left:right]
         if self.window is not None:
             image = np.asarray(cv2.LUT(image, table), np.uint8)
-        return letterbox(image, self.size)[..., np.newaxis]
+        if self.clahe is not None:
+            image = cv2.createCLAHE(self.clahe, _CLAHE_TILES).apply(image)
+        fit = stretched if self.fit == "stretch" else letterbox
+        return fit(image, self.size)[..., np.newaxis]
+
+    def _table(self, image: Grey) -> Grey:
+        if self.window is None:
+            return IDENTITY
+        sample = np.ascontiguousarray(image[::STEP, ::STEP])
+        return window_table(histogram(sample), self.window)
 
     def graph(self) -> Callable[..., Any]:
         """Return the same steps as a TensorFlow function of encoded bytes: an exported model begins with it.
@@ -113,7 +129,16 @@ class Preprocess:
             a function of a scalar string tensor (a JPEG or PNG file's bytes) that gives a uint8 tensor
             (size, size, 1). It can be used in `tf.map_fn`, `tf.data` and a SavedModel. Bytes that are not a
             JPEG or PNG, are damaged, or exceed `reader.MAX_PIXELS` raise `tf.errors.InvalidArgumentError`.
+
+        Raises:
+            ArgumentError: the spec has CLAHE, which TensorFlow cannot do.
         """
+        if self.clahe is not None:
+            raise ArgumentError(
+                f"clahe is {self.clahe}, an operation of OpenCV's that TensorFlow lacks",
+                "clahe=None for a model that is exported",
+                "train with Preprocess(clahe=None); CLAHE serves experiments only",
+            )
         from mri_tumor.dataset.preprocess_graph import build  # TensorFlow takes seconds to import
 
         return build(self)
@@ -142,86 +167,13 @@ class Preprocess:
         unknown = sorted(set(fields) - {field.name for field in dataclasses.fields(cls)}, key=str)
         if version != _VERSION or unknown:
             found = f"the preprocessing has version {version!r} and the unknown fields {unknown}"
-            raise ArgumentError(found, f"version {_VERSION} and no unknown field", "upgrade mri-tumor")
+            raise ArgumentError(found, f"version {_VERSION} and no unknown field", _AGAIN)
         return cls(**fields)
 
     @property
     def digest(self) -> str:
         """The SHA-256 of `to_dict()`: equal for equal specs, on every machine."""
         return digest_of(self.to_dict())
-
-
-def head_box(image: Grey, *, threshold: int, coverage: int) -> tuple[int, int, int, int]:
-    """Return (top, bottom, left, right) of the head, ends exclusive; the whole picture if there is none.
-
-    >>> picture = np.zeros((10, 10), np.uint8)
-    >>> picture[2:5, 3:9] = 100
-    >>> head_box(picture, threshold=30, coverage=2)
-    (2, 5, 3, 9)
-    """
-    height, width = image.shape
-    mask = cv2.threshold(image, threshold, 1, cv2.THRESH_BINARY)[1]
-    in_rows = cv2.reduce(mask, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    in_columns = cv2.reduce(mask, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel()
-    rows = np.flatnonzero(in_rows * 100 >= coverage * width)
-    columns = np.flatnonzero(in_columns * 100 >= coverage * height)
-    if not rows.size or not columns.size:
-        return 0, height, 0, width
-    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
-
-
-def histogram(image: Grey) -> npt.NDArray[np.int64]:
-    """Return how often each grey level occurs, int64 (256,)."""
-    if image.size > _EXACT_HISTOGRAM:
-        return np.bincount(image.ravel(), minlength=256)
-    counts = cv2.calcHist([image], [0], None, [256], [0, 256]).ravel()
-    return np.asarray(counts, np.int64)
-
-
-def window_table(counts: npt.NDArray[np.int64], percentile: int) -> Grey:
-    """Return the new grey level of each old one, uint8 (256,).
-
-    Args:
-        counts: how often each grey level occurs, int64 (256,).
-        percentile: of the pixels above `WINDOW_FLOOR`, 1-100; that level becomes `WINDOW_TOP`.
-    """
-    up_to = np.cumsum(counts[WINDOW_FLOOR + 1 :])
-    if up_to[-1] == 0:
-        return _IDENTITY
-    level = WINDOW_FLOOR + 1 + int(np.searchsorted(up_to * 100, percentile * up_to[-1]))
-    return np.minimum(255, (_SCALED_LEVELS + level // 2) // level).astype(np.uint8)
-
-
-def level_before(table: Grey, level: int) -> int:
-    """Return the highest grey level that `table` brings to `level` or below: the same cut, before windowing.
-
-    >>> table = np.minimum(255, np.arange(256) * 2).astype(np.uint8)
-    >>> level_before(table, 41)
-    20
-    """
-    return int(np.searchsorted(table, level, side="right")) - 1
-
-
-def letterbox(image: Grey, size: int) -> Grey:
-    """Return uint8 (size, size): the picture resized to fit, proportions kept, centred on black."""
-    height, width = image.shape
-    new_height, new_width = fitted(height, max(height, width), size), fitted(width, max(height, width), size)
-    shrinks = new_height <= height and new_width <= width
-    kernel = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    resized = cv2.resize(image, (new_width, new_height), interpolation=kernel)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
-    result = np.zeros((size, size), np.uint8)
-    result[top : top + new_height, left : left + new_width] = resized
-    return result
-
-
-def fitted(side: int, longest: int, size: int) -> int:
-    """Return `side` x `size` / `longest`, rounded half up, at least 1.
-
-    >>> fitted(100, 200, 224), fitted(3, 2000, 224)
-    (112, 1)
-    """
-    return max(1, (2 * side * size + longest) // (2 * longest))
 
 
 def _checked(image: Grey) -> Grey:
@@ -234,3 +186,9 @@ def _checked(image: Grey) -> Grey:
             "convert the picture to grey and to 0-255 first",
         )
     return np.ascontiguousarray(image)
+
+
+def _clip_limit(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 100:
+        raise ArgumentError(f"clahe is {value!r}", "a number above 0, at most 100, or None", "pass clahe=2.0")
+    return float(value)

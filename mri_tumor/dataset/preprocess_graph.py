@@ -6,8 +6,10 @@ from typing import Any
 import tensorflow as tf
 
 from mri_tumor.dataset import jpeg, png
-from mri_tumor.dataset.preprocess import WINDOW_FLOOR, WINDOW_TOP, Preprocess
+from mri_tumor.dataset.framing import GAP, STEP
+from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import MAX_PIXELS, MAX_SIDE
+from mri_tumor.dataset.window import WINDOW_FLOOR, WINDOW_TOP
 
 # .299, .587 and .114 in 15 bits: what OpenCV's own conversion to grey uses.
 _LUMA = (9798, 19235, 3735)
@@ -23,7 +25,7 @@ def build(spec: Preprocess) -> Callable[..., Any]:
             threshold = tf.reduce_sum(tf.cast(table <= spec.threshold, tf.int32)) - 1
             image = _crop(image, threshold, spec.coverage)
         windowed = tf.gather(tf.cast(table, tf.float32), tf.cast(image, tf.int32))
-        return _letterbox(windowed, spec.size)
+        return _fitted(windowed, spec.size, keep_proportions=spec.fit == "letterbox")
 
     signature = [tf.TensorSpec([], tf.string, name="image")]
     traced: Callable[..., Any] = tf.function(preprocess, input_signature=signature, autograph=False)
@@ -80,27 +82,32 @@ def _luma(colours: Any) -> Any:
 
 
 def _crop(image: Any, threshold: Any, coverage: int) -> Any:
-    mask = tf.cast(tf.cast(image, tf.int32) > threshold, tf.int64)
-    shape = tf.shape(image, out_type=tf.int64)
+    mask = tf.cast(tf.cast(image[::STEP, ::STEP], tf.int32) > threshold, tf.int64)
+    shape = tf.shape(mask, out_type=tf.int64)
     rows = tf.reduce_sum(mask, axis=1) * 100 >= coverage * shape[1]
     columns = tf.reduce_sum(mask, axis=0) * 100 >= coverage * shape[0]
     found = tf.reduce_any(rows) & tf.reduce_any(columns)
-    top, bottom = _ends(rows | ~found)
-    left, right = _ends(columns | ~found)
-    return image[top:bottom, left:right]
+    top, bottom = _longest_run(rows | ~found)
+    left, right = _longest_run(columns | ~found)
+    # Beyond the picture's end a slice just stops.
+    return image[STEP * top : STEP * bottom, STEP * left : STEP * right]
 
 
-def _ends(hits: Any) -> tuple[Any, Any]:
-    """Return the first index that is hit, and the one behind the last."""
-    count = tf.size(hits, out_type=tf.int64)
-    marks = tf.cast(hits, tf.int32)
-    return tf.argmax(marks), count - tf.argmax(tf.reverse(marks, [0]))
+def _longest_run(hits: Any) -> tuple[Any, Any]:
+    """Return (start, end) of the longest run of True; there is at least one."""
+    places = tf.where(hits)[:, 0]
+    most = tf.maximum(_int64(2), tf.size(hits, out_type=tf.int64) // GAP)
+    breaks = places[1:] - places[:-1] > most
+    starts = tf.boolean_mask(places, tf.concat([[True], breaks], 0))
+    ends = tf.boolean_mask(places, tf.concat([breaks, [True]], 0))
+    longest = tf.argmax(ends - starts)
+    return starts[longest], ends[longest] + 1
 
 
 def _window_table(image: Any, percentile: int) -> Any:
     levels = tf.range(256, dtype=tf.int64)
-    every_second_row = tf.cast(image[::2], tf.int32)
-    counts = tf.math.bincount(every_second_row, minlength=256, maxlength=256, dtype=tf.int64)
+    sample = tf.cast(image[::STEP, ::STEP], tf.int32)
+    counts = tf.math.bincount(sample, minlength=256, maxlength=256, dtype=tf.int64)
     below = tf.cumsum(tf.where(levels > WINDOW_FLOOR, counts, _int64(0)))
     reached = tf.cast(below * 100 >= percentile * below[-1], tf.int32)
     # Without a pixel above the floor there is nothing to bring to the top: level = top is the identity.
@@ -108,10 +115,12 @@ def _window_table(image: Any, percentile: int) -> Any:
     return tf.minimum(_int64(255), (levels * WINDOW_TOP + level // 2) // level)
 
 
-def _letterbox(image: Any, size: int) -> Any:
+def _fitted(image: Any, size: int, *, keep_proportions: bool) -> Any:
     shape = tf.shape(image, out_type=tf.int64)
-    longest = tf.reduce_max(shape)
-    new = tf.maximum((2 * shape * size + longest) // (2 * longest), _int64(1))
+    new = tf.constant([size, size], tf.int64)
+    if keep_proportions:
+        longest = tf.reduce_max(shape)
+        new = tf.maximum((2 * shape * size + longest) // (2 * longest), _int64(1))
     shrinks = tf.reduce_all(new <= shape)
     rows, columns = _kernel(shape[0], new[0], shrinks), _kernel(shape[1], new[1], shrinks)
     resized = rows @ image @ tf.transpose(columns)

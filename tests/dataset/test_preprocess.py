@@ -8,17 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri_tumor.dataset.preprocess import (
-    WINDOW_TOP,
-    Preprocess,
-    head_box,
-    histogram,
-    letterbox,
-    window_table,
-)
+from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.window import WINDOW_TOP
 from mri_tumor.errors import ArgumentError
 
-PLAIN = Preprocess(size=16, crop=False, window=None)
+PLAIN = Preprocess(size=16, crop=False, window=None, fit="letterbox")
 
 
 def noise(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -34,6 +28,8 @@ SPECS = st.builds(
     threshold=st.integers(0, 254),
     coverage=st.integers(1, 100),
     window=st.none() | st.integers(1, 100),
+    fit=st.sampled_from(["stretch", "letterbox"]),
+    clahe=st.none() | st.floats(0.5, 100),
 )
 
 
@@ -49,7 +45,7 @@ def test_any_picture_becomes_a_square_of_uint8(spec: Preprocess, image: np.ndarr
 
 def test_the_default_is_224_with_crop_and_window() -> None:
     spec = Preprocess()
-    assert (spec.size, spec.crop, spec.window is not None) == (224, True, True)
+    assert (spec.size, spec.crop, spec.window is not None, spec.clahe) == (224, True, True, None)
     assert spec(noise(300, 200)).shape == (224, 224, 1)
 
 
@@ -67,18 +63,31 @@ def test_a_picture_of_the_right_size_stays_as_it_is() -> None:
 def test_crop_ignores_black_margins() -> None:
     head = np.maximum(noise(40, 30), 60)
     spec = Preprocess(size=32)
-    framed = np.pad(head, ((8, 2), (5, 30)))
+    framed = np.pad(head, ((8, 2), (6, 30)))
     np.testing.assert_array_equal(spec(framed), spec(head))
     assert not np.array_equal(Preprocess(size=32, crop=False)(framed), spec(head))
 
 
-def test_crop_box_by_hand() -> None:
-    image = np.zeros((20, 10), np.uint8)
-    image[4:12, 2:9] = 31
-    image[0, 0] = 255  # a speck: one pixel in ten of its row, one in twenty of its column
-    assert head_box(image, threshold=30, coverage=11) == (4, 12, 2, 9)
-    assert head_box(image, threshold=30, coverage=5) == (0, 12, 0, 9)
-    assert head_box(image, threshold=31, coverage=11) == (0, 20, 0, 10)  # no head: the whole picture
+def test_crop_ignores_a_frame_and_a_line_of_text() -> None:
+    head = np.pad(np.maximum(noise(60, 50), 60), 20)
+    marked = head.copy()
+    marked[0] = marked[-1] = marked[:, 0] = marked[:, -1] = 255
+    marked[4:8, 30:60] = 255
+    spec = Preprocess(size=32, window=None)
+    np.testing.assert_array_equal(spec(marked), spec(head))
+
+
+def test_stretching_fills_the_square() -> None:
+    wide = np.repeat(np.array([[10, 200]], np.uint8), 8, axis=0).repeat(16, axis=1)
+    plain = Preprocess(size=8, crop=False, window=None)
+    np.testing.assert_array_equal(plain(wide)[..., 0], [[10] * 4 + [200] * 4] * 8)
+
+
+def test_clahe_lifts_the_contrast_of_flat_parts() -> None:
+    flat = (noise(64, 64) // 16 + 100).astype(np.uint8)
+    plain, lifted = (Preprocess(size=64, crop=False, window=None, clahe=clip) for clip in (None, 2))
+    assert lifted(flat).std() > 2 * plain(flat).std()
+    assert lifted.digest == Preprocess(size=64, crop=False, window=None, clahe=2.0).digest
 
 
 @pytest.mark.parametrize("factor", [0.3, 0.5, 0.8])
@@ -89,67 +98,6 @@ def test_a_darker_copy_is_cropped_alike(factor: float) -> None:
     difference = Preprocess(size=64)(rim).astype(int) - Preprocess(size=64)(darker)
     assert np.abs(difference).max() <= 4
     assert np.abs(Preprocess(size=64, window=None)(rim).astype(int) - Preprocess(size=64)(rim)).max() > 20
-
-
-def test_coverage_counts_from_exactly_that_percentage() -> None:
-    image = np.zeros((100, 100), np.uint8)
-    image[10, :3] = image[20:30, :2] = 255
-    image[20:30, 50] = 255
-    assert head_box(image, threshold=30, coverage=3)[:2] == (10, 30)
-    assert head_box(image, threshold=30, coverage=4)[:2] == (0, 100)
-
-
-def test_window_table_by_hand() -> None:
-    counts = np.zeros(256, np.int64)
-    counts[10] = 1_000_000  # background: does not count
-    counts[100], counts[115], counts[200] = 50, 49, 1
-    table = window_table(counts, 99)
-    assert [table[level] for level in (0, 23, 115, 127, 200)] == [0, 46, WINDOW_TOP, 254, 255]
-    assert window_table(counts, 100)[200] == WINDOW_TOP
-    assert window_table(counts, 50)[100] == WINDOW_TOP
-
-
-def test_window_of_a_dark_picture_is_the_identity() -> None:
-    np.testing.assert_array_equal(window_table(histogram(np.full((5, 5), 10, np.uint8)), 99), np.arange(256))
-
-
-@given(PICTURES, st.integers(1, 100))
-def test_window_keeps_the_order_of_grey_levels(image: np.ndarray, percentile: int) -> None:
-    table = window_table(histogram(image), percentile).astype(int)
-    assert (np.diff(table) >= 0).all()
-    assert table[0] == 0
-
-
-@given(PICTURES)
-def test_histogram(image: np.ndarray) -> None:
-    np.testing.assert_array_equal(histogram(image), np.bincount(image.ravel(), minlength=256))
-
-
-def test_histogram_counts_exactly_beyond_float32() -> None:
-    image = np.zeros((4097, 4097), np.uint8)
-    image[0, 0] = 50
-    counts = histogram(image)
-    assert (counts[0], counts[50]) == (4097**2 - 1, 1)
-
-
-@pytest.mark.parametrize(("shape", "box"), [((8, 16), (4, 12, 0, 16)), ((32, 8), (0, 16, 6, 10))])
-def test_letterbox_keeps_proportions_and_centres(
-    shape: tuple[int, int], box: tuple[int, int, int, int]
-) -> None:
-    top, bottom, left, right = box
-    expected = np.zeros((16, 16), np.uint8)
-    expected[top:bottom, left:right] = 200
-    np.testing.assert_array_equal(letterbox(np.full(shape, 200, np.uint8), 16), expected)
-
-
-def test_shrinking_averages_areas() -> None:
-    checkers = (np.indices((32, 32)).sum(axis=0) % 2 * 200).astype(np.uint8)
-    np.testing.assert_array_equal(letterbox(checkers, 16), np.full((16, 16), 100))
-
-
-def test_growing_interpolates() -> None:
-    grown = letterbox(np.array([[0, 100], [0, 100]], np.uint8), 4)
-    np.testing.assert_array_equal(grown, [[0, 25, 75, 100]] * 4)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 500), (500, 1), (2000, 3)])
@@ -194,6 +142,8 @@ def bad_values() -> Iterator[tuple[str, object]]:
     }.items():
         yield from ((name, value) for value in (*wrong, 1.5, "9", True))
     yield from (("size", None), ("crop", 1), ("crop", None), ("crop", "yes"))
+    yield from (("fit", value) for value in ("crop", None, 1))
+    yield from (("clahe", value) for value in (0, -1.0, 101, "2", True, float("nan")))
 
 
 @pytest.mark.parametrize(("name", "value"), list(bad_values()))
@@ -220,10 +170,11 @@ def test_digests_are_equal_exactly_for_equal_specs(one: Preprocess, other: Prepr
         None,
         [],
         {},
-        {"version": 2, "size": 224},
+        {"version": 1, "size": 224},
+        {"version": 3, "size": 224},
         {"size": 224},
-        {"version": 1, "sise": 224},
-        {"version": 1, 3: 4},
+        {"version": 2, "sise": 224},
+        {"version": 2, 3: 4},
     ],
 )
 def test_what_is_no_description(values: object) -> None:
@@ -233,7 +184,7 @@ def test_what_is_no_description(values: object) -> None:
 
 def test_a_description_is_checked_like_arguments() -> None:
     with pytest.raises(ArgumentError, match="size is"):
-        Preprocess.from_dict({"version": 1, "size": "large"})
+        Preprocess.from_dict({"version": 2, "size": "large"})
 
 
 def test_the_digest_is_the_same_in_another_process() -> None:

@@ -17,14 +17,15 @@ from PIL import Image
 from mri_tumor.dataset import preprocess_graph
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.errors import ReadError
+from mri_tumor.errors import ArgumentError, ReadError
 
 logger = logging.getLogger(__name__)
 
 SPECS = {
     "default": Preprocess(size=64),
     "plain": Preprocess(size=64, crop=False, window=None),
-    "crop": Preprocess(size=64, window=None),
+    "crop": Preprocess(size=64, window=None, fit="letterbox"),
+    "letterbox": Preprocess(size=64, fit="letterbox"),
     "large": Preprocess(size=300, threshold=60, coverage=20, window=90),
 }
 SIZES = [(64, 64), (97, 83), (83, 200), (300, 301), (128, 128), (30, 20), (129, 64), (65, 150)]
@@ -126,7 +127,7 @@ def test_both_forms_agree_on_degenerate_pictures(shape: tuple[int, int], level: 
 
 def test_decisions_are_the_same_to_the_pixel() -> None:
     """Without resizing nothing may differ: box and window are whole numbers in both."""
-    spec = Preprocess(size=50)
+    spec = Preprocess(size=50, fit="letterbox")
     graph = spec.graph()
     for seed in range(20):
         image = np.pad(np.maximum(head(50, 40, seed)[..., 1], 60), 20)
@@ -134,6 +135,19 @@ def test_decisions_are_the_same_to_the_pixel() -> None:
         expected = spec(image)
         assert expected.any(axis=(1, 2)).all()  # cropped to its 50 rows
         np.testing.assert_array_equal(graph(encoded), expected)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.booleans(), min_size=1, max_size=200), st.lists(st.booleans(), min_size=1, max_size=200))
+def test_both_find_the_same_box_in_any_pattern(rows: list[bool], columns: list[bool]) -> None:
+    """Stripes of light rows and columns: runs, gaps and frames as chance gives them."""
+    image = np.where(np.array(rows)[:, np.newaxis] & np.array(columns), 200, 3).astype(np.uint8)
+    assert difference("crop", cv2.imencode(".png", image)[1].tobytes()) <= 2
+
+
+def test_clahe_has_no_twin() -> None:
+    with pytest.raises(ArgumentError, match="clahe is"):
+        Preprocess(clahe=2).graph()
 
 
 def test_the_graph_refuses_what_is_no_whole_picture() -> None:
