@@ -19,16 +19,26 @@ def audit(
     folder: Folder,
     test: Annotated[Path | None, typer.Option(help="A test set that lies elsewhere.")] = None,
     groups: Groups = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the pictures with their groups here.")] = None,
-    skip_unreadable: Skip = False,
+    html: Annotated[Path | None, typer.Option(help="Write the report as one page with pictures.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the findings here, one a line.")] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Write the pictures with their groups here.")] = None,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs of a kind that the page shows.")] = 12,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on leaks or conflicts.")] = False,
 ) -> None:
-    """Find copies, leaks between training and test, and pictures under two labels."""
+    """Find what is wrong before you train: copies, leaks, two labels, bad files, shortcuts."""
     pictures = dataset.scan(folder, groups=groups)
     other = dataset.scan(test) if test else None
-    report = dataset.audit(pictures, other, on_error=_on_error(skip_unreadable))
+    report = dataset.audit(pictures, other)
     typer.echo(report.summary())
+    if html:
+        report.to_html(html, pairs=pairs)
+        typer.echo(f"{html} holds pictures of the set: do not pass it on if they must not be", err=True)
     if csv:
-        pictures.with_groups(report.train_groups if test else report).to_csv(csv)
+        report.to_csv(csv)
+    if catalog:
+        pictures.with_groups(report.train_groups if test else report).to_csv(catalog)
+    if strict and (report.leaks or report.conflicts):
+        raise typer.Exit(1)
 
 
 def prepare(

@@ -2,70 +2,73 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Literal, NamedTuple
 
-from mri_tumor.dataset.audit_report import TEST, TRAIN, AuditReport, Conflict, Leak, Unreadable
+from mri_tumor.dataset.audit_report import Audited, AuditReport
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.duplicates import (
-    NEAR_DUPLICATE,
-    PIXEL_IDENTICAL,
-    Fingerprint,
-    fingerprints,
-    near_duplicates,
-)
+from mri_tumor.dataset.duplicates import Fingerprint, fingerprint
+from mri_tumor.dataset.file_checks import FileFinding, odd, unread
 from mri_tumor.dataset.groups import UnionFind, joined
-from mri_tumor.errors import ArgumentError
+from mri_tumor.dataset.pairs import Copies, Leak, Link, Pair, find_links, pairs_of, same_pixels, side_of
+from mri_tumor.dataset.traits import Traits, traits_of
+from mri_tumor.errors import ArgumentError, ReadError
+from mri_tumor.progress import track
 
-__all__ = ["AuditReport", "Conflict", "Leak", "Unreadable", "audit"]
+__all__ = ["AuditReport", "Copies", "FileFinding", "Leak", "Pair", "audit"]
 
 logger = logging.getLogger(__name__)
 
-_Link = tuple[Sequence[int], Sequence[int], str, float]
-"""Places whose pictures are the same as those at other places, the kind, and the correlation."""
+
+class _Look(NamedTuple):
+    """All that is kept of a picture: it is read once."""
+
+    print_: Fingerprint
+    traits: Traits
 
 
 def audit(
-    train: Catalog, test: Catalog | None = None, *, on_error: Literal["raise", "skip"] = "raise"
+    train: Catalog, test: Catalog | None = None, *, on_error: Literal["raise", "skip"] = "skip"
 ) -> AuditReport:
-    """Compare every picture with every other and report copies, leaks and contradicting labels.
+    """Compare every picture with every other, look at every file, and report what is wrong.
 
     Two pictures are the same if their grey pixels are, or if they are near-duplicates: their 32x32
-    thumbnails, whole or cropped to the content, correlate by .99 or more under some flip or rotation. Time
-    grows with the square of the number of pictures: some ten seconds for 3000, minutes for 20 000.
+    thumbnails, whole or cropped to the content, correlate by .99 or more under some flip or rotation. A file
+    can be unreadable, empty, mistyped, coloured, blank, tiny or huge (`dataset.file_checks` has the limits).
 
     Args:
         train: the training pictures. Without `test`, pictures of its split "Testing" are taken as the test.
         test: the test pictures. Groups of the same name in both catalogs are one group.
-        on_error: `"raise"`, or `"skip"` to leave out pictures that cannot be read and list them.
+        on_error: `"skip"` to list pictures that cannot be read and compare the others, or `"raise"`. A
+            picture that is listed has a group all the same; reading it later is an error there.
 
     Returns:
         The report; `catalog.with_groups(report)` takes its groups, and `split` keeps to them.
 
     Raises:
-        ReadError: a picture cannot be read.
+        ReadError: a picture cannot be read and `on_error` is `"raise"`.
     """
     if on_error not in ("raise", "skip"):
-        raise ArgumentError(f"on_error is {on_error!r}", '"raise" or "skip"', 'pass on_error="raise"')
+        raise ArgumentError(f"on_error is {on_error!r}", '"raise" or "skip"', 'pass on_error="skip"')
     train, test = _sides(train, test)
     records = [*train, *test]
-    prints, unreadable = _fingerprints(records, len(train), skip=on_error == "skip")
-    copies = _copies(prints)
-    links = list(_links(copies, prints))
+    looks, files = _look_at(records, len(train), skip=on_error == "skip")
+    prints = {place: look.print_ for place, look in looks.items()}
+    same = same_pixels(prints)
+    links = find_links(records, len(train), prints, same)
     groups = _groups(records, links)
     report = AuditReport(
         classes=train.classes,
-        train_labels=dict(zip(train.ids, train.labels, strict=True)),
-        test_labels=dict(zip(test.ids, test.labels, strict=True)),
-        distinct=len(copies),
-        train_groups=dict(zip(train.ids, groups[: len(train)], strict=True)),
-        test_groups=dict(zip(test.ids, groups[len(train) :], strict=True)),
-        leaks=_leaks(records, links, len(train)),
-        conflicts=_conflicts(records, links, len(train)),
-        unreadable=unreadable,
+        pictures=tuple(_audited(records, len(train), groups, looks)),
+        distinct=len(same),
+        pairs=pairs_of(records, len(train), links),
+        files=files,
     )
     logger.info(
-        "audit: %d pictures, %d distinct, %d groups, %d test pictures leaked, %d contradicting pairs",
-        *(len(records), len(copies), len(set(groups)), len(report.leaked_ids), len(report.conflicts)),
+        "audit: %d pictures, %d distinct, %d groups, %d test pictures leaked, %d contradicting pairs, "
+        "%d findings about single files",
+        *(len(records), len(same), len(set(groups)), len(report.leaked_ids), len(report.conflicts)),
+        len(files),
     )
     return report
 
@@ -82,53 +85,59 @@ def _sides(train: Catalog, test: Catalog | None) -> tuple[Catalog, Catalog]:
     )
 
 
-def _side(place: int, train: int) -> str:
-    return TRAIN if place < train else TEST
-
-
-def _fingerprints(
+def _look_at(
     records: Sequence[Record], train: int, *, skip: bool
-) -> tuple[dict[int, Fingerprint], tuple[Unreadable, ...]]:
-    """Return place -> fingerprint of the pictures that can be read, and the others."""
-    prints: dict[int, Fingerprint] = {}
-    unreadable = []
-    for place, result in enumerate(fingerprints([record.path for record in records])):
-        if isinstance(result, Fingerprint):
-            prints[place] = result
+) -> tuple[dict[int, _Look], tuple[FileFinding, ...]]:
+    """Return place -> what was seen of the pictures that can be read, and what is odd about files."""
+    looks: dict[int, _Look] = {}
+    files: list[FileFinding] = []
+    unreadable = 0
+    for place, seen in enumerate(_looks([record.path for record in records])):
+        name, side, path = records[place].id, side_of(place, train), records[place].path
+        if isinstance(seen, _Look):
+            looks[place] = seen
+            files += odd(name, side, path, seen.traits)
         elif skip:
-            unreadable.append(Unreadable(records[place].id, _side(place, train), str(result)))
+            unreadable += 1
+            files.append(unread(name, side, path, seen))
         else:
-            raise result
+            raise seen
     if unreadable:
-        logger.warning(
-            "audit: %d of %d pictures cannot be read and are left out", len(unreadable), len(records)
-        )
-    return prints, tuple(unreadable)
+        logger.warning("audit: %d of %d pictures cannot be read and are left out", unreadable, len(records))
+    return looks, tuple(files)
 
 
-def _copies(prints: Mapping[int, Fingerprint]) -> list[list[int]]:
-    """Return the places of every different picture."""
-    places: dict[str, list[int]] = {}
-    for place, print_ in prints.items():
-        places.setdefault(print_.pixels, []).append(place)
-    return list(places.values())
+def _looks(paths: Sequence[Path]) -> Iterator[_Look | ReadError]:
+    """Read pictures in threads and yield what is seen of each in order, or the error that reading gave."""
+    from mri_tumor.dataset.decoding import read_ahead
+
+    return track(read_ahead(_look, paths), "reading pictures", total=len(paths))
 
 
-def _links(copies: Sequence[Sequence[int]], prints: Mapping[int, Fingerprint]) -> Iterator[_Link]:
-    for places in copies:
-        if len(places) > 1:
-            yield places, places, PIXEL_IDENTICAL, 1.0
-    for i, j, correlation in near_duplicates([prints[places[0]] for places in copies]):
-        yield copies[i], copies[j], NEAR_DUPLICATE, correlation
-        yield copies[j], copies[i], NEAR_DUPLICATE, correlation
+def _look(path: Path) -> _Look | ReadError:
+    from mri_tumor.dataset.reader import read_image
+
+    try:
+        image = read_image(path)
+        return _Look(fingerprint(image), traits_of(path, image))
+    except ReadError as error:
+        return error
 
 
-def _groups(records: Sequence[Record], links: Iterable[_Link]) -> list[str]:
+def _audited(
+    records: Sequence[Record], train: int, groups: Sequence[str], looks: Mapping[int, _Look]
+) -> Iterator[Audited]:
+    for place, record in enumerate(records):
+        traits = looks[place].traits if place in looks else None
+        side = side_of(place, train)
+        yield Audited(record.id, side, record.label, groups[place], record.path, traits)
+
+
+def _groups(records: Sequence[Record], links: Iterable[Link]) -> list[str]:
     """Return each record's group: same pictures, named by their smallest id, joined with the groups held."""
     sets = UnionFind(len(records))
-    for first, second, _, _ in links:
-        for place in (*first, *second):
-            sets.join(first[0], place)
+    for link in links:
+        sets.join(link.first, link.second)
     names: dict[int, str] = {}
     taken: set[str] = set()
     for place in sorted(range(len(records)), key=lambda place: records[place].id):
@@ -139,36 +148,3 @@ def _groups(records: Sequence[Record], links: Iterable[_Link]) -> list[str]:
             taken.add(names[root])
     found = [names[root] for root in sets.roots()]
     return [str(group) for group in joined([record.group for record in records], found)]
-
-
-def _leaks(records: Sequence[Record], links: Iterable[_Link], train: int) -> tuple[Leak, ...]:
-    found = {}
-    for first, second, kind, correlation in links:
-        partner = next((place for place in second if place < train), None)
-        if partner is not None:
-            found.update({(place, partner): (kind, correlation) for place in first if place >= train})
-    return tuple(
-        Leak(records[place].id, records[partner].id, kind, correlation)
-        for (place, partner), (kind, correlation) in sorted(found.items())
-    )
-
-
-def _conflicts(records: Sequence[Record], links: Iterable[_Link], train: int) -> tuple[Conflict, ...]:
-    found = {}
-    for first, second, kind, correlation in links:
-        first_of = {records[place].label: place for place in reversed(second)}
-        for place in first:
-            for label, other in first_of.items():
-                if label != records[place].label:
-                    found[min(place, other), max(place, other)] = (kind, correlation)
-    return tuple(
-        Conflict(
-            records[place].id,
-            records[other].id,
-            (records[place].label, records[other].label),
-            (_side(place, train), _side(other, train)),
-            kind,
-            correlation,
-        )
-        for (place, other), (kind, correlation) in sorted(found.items())
-    )

@@ -1,62 +1,38 @@
-"""What an audit found, as data, as a mapping of groups and as text."""
+"""What an audit found: as data, as a mapping of groups, and as text, a table and a page."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-from mri_tumor.dataset.duplicates import PIXEL_IDENTICAL
-from mri_tumor.dataset.tables import few, text_table
+from mri_tumor.dataset.file_checks import FileFinding
+from mri_tumor.dataset.pairs import TEST, TRAIN, Copies, Leak, Pair, sets_of_copies
+from mri_tumor.dataset.shortcuts import Sample, Shortcuts, probe
+from mri_tumor.dataset.tables import few
+from mri_tumor.dataset.traits import Traits
 from mri_tumor.errors import CatalogError
 
-TRAIN, TEST = "train", "test"
-
 
 @dataclass(frozen=True)
-class Leak:
-    """A test picture that is also in training.
+class Audited:
+    """One picture of an audit.
 
     Args:
-        test: its id.
-        train: the id of the training picture; the first of them where that has copies.
-        kind: `"pixel-identical"` or `"near-duplicate"`.
-        correlation: of the thumbnails, at most 1; 1 for identical pictures.
+        id: its name in its catalog.
+        side: `"train"` or `"test"`.
+        label: its class.
+        group: what it belongs to, near-duplicates and the catalog's own group joined.
+        path: its file.
+        traits: what was measured of it; None if it cannot be read.
     """
-
-    test: str
-    train: str
-    kind: str
-    correlation: float
-
-
-@dataclass(frozen=True)
-class Conflict:
-    """The same picture under two labels.
-
-    Args:
-        first: id of one picture.
-        second: id of the other.
-        labels: their labels in this order.
-        sides: `"train"` or `"test"`, in this order.
-        kind: `"pixel-identical"` or `"near-duplicate"`.
-        correlation: of the thumbnails, at most 1; 1 for identical pictures.
-    """
-
-    first: str
-    second: str
-    labels: tuple[str, str]
-    sides: tuple[str, str]
-    kind: str
-    correlation: float
-
-
-@dataclass(frozen=True)
-class Unreadable:
-    """A picture that cannot be read, and why."""
 
     id: str
     side: str
-    reason: str
+    label: str
+    group: str
+    path: Path
+    traits: Traits | None
 
 
 @dataclass(frozen=True)
@@ -65,25 +41,38 @@ class AuditReport:
 
     Args:
         classes: the class names in order.
-        train_labels: id -> label of the training pictures.
-        test_labels: id -> label of the test pictures; empty without a test set.
+        pictures: every picture, the training pictures first.
         distinct: how many different pictures there are among those that can be read.
-        train_groups: id -> group of the training pictures.
-        test_groups: id -> group of the test pictures.
-        leaks: pairs across training and test; one for each test picture and different training picture.
-        conflicts: pairs of the same picture under two labels; every picture concerned is in at least one.
-        unreadable: what was left out by `on_error="skip"`.
+        pairs: files with the same picture: enough of them to tie all copies together, and so that every
+            leaked picture and every picture under two labels is in one that shows it.
+        files: what is odd about single files, in the order of `pictures`.
     """
 
     classes: tuple[str, ...]
-    train_labels: Mapping[str, str]
-    test_labels: Mapping[str, str]
+    pictures: tuple[Audited, ...] = field(repr=False)
     distinct: int
-    train_groups: Mapping[str, str]
-    test_groups: Mapping[str, str]
-    leaks: tuple[Leak, ...]
-    conflicts: tuple[Conflict, ...]
-    unreadable: tuple[Unreadable, ...]
+    pairs: tuple[Pair, ...] = field(repr=False)
+    files: tuple[FileFinding, ...] = field(repr=False)
+
+    @cached_property
+    def train_labels(self) -> dict[str, str]:
+        """Id -> label of the training pictures."""
+        return {picture.id: picture.label for picture in self._of(TRAIN)}
+
+    @cached_property
+    def test_labels(self) -> dict[str, str]:
+        """Id -> label of the test pictures; empty without a test set."""
+        return {picture.id: picture.label for picture in self._of(TEST)}
+
+    @cached_property
+    def train_groups(self) -> dict[str, str]:
+        """Id -> group of the training pictures."""
+        return {picture.id: picture.group for picture in self._of(TRAIN)}
+
+    @cached_property
+    def test_groups(self) -> dict[str, str]:
+        """Id -> group of the test pictures."""
+        return {picture.id: picture.group for picture in self._of(TEST)}
 
     @property
     def groups(self) -> dict[str, str]:
@@ -103,6 +92,28 @@ class AuditReport:
             )
         return {**self.train_groups, **self.test_groups}
 
+    @cached_property
+    def leaks(self) -> tuple[Leak, ...]:
+        """The pairs across training and test, in test order; each leaked test picture is in at least one."""
+        places = {name: place for place, name in enumerate(self.test_labels)}
+        across = sorted((pair for pair in self.pairs if pair.leak), key=lambda pair: places[pair.second])
+        return tuple(map(Leak.of, across))
+
+    @cached_property
+    def conflicts(self) -> tuple[Pair, ...]:
+        """The pairs of the same picture under two labels; every picture concerned is in at least one."""
+        return tuple(pair for pair in self.pairs if pair.conflict)
+
+    @cached_property
+    def copies(self) -> tuple[Copies, ...]:
+        """The sets of files with the same picture, inside and across training and test, the largest first."""
+        return sets_of_copies(self.pairs)
+
+    @cached_property
+    def unreadable(self) -> tuple[FileFinding, ...]:
+        """The files that cannot be read, empty ones among them: they were not compared."""
+        return tuple(finding for finding in self.files if finding.kind in ("unreadable", "empty"))
+
     @property
     def leaked_ids(self) -> tuple[str, ...]:
         """The test pictures that are also in training, identical or as near-duplicates, in test order."""
@@ -113,6 +124,65 @@ class AuditReport:
         """The groups that have pictures in training and in the test."""
         return tuple(sorted(set(self.train_groups.values()) & set(self.test_groups.values())))
 
+    @cached_property
+    def mixed_groups(self) -> tuple[str, ...]:
+        """The groups with pictures of two classes or more.
+
+        `split` and `folds` keep them whole and count each for the class that most of its pictures have.
+        """
+        labels: dict[str, set[str]] = {}
+        for picture in self.pictures:
+            labels.setdefault(picture.group, set()).add(picture.label)
+        return tuple(sorted(group for group, held in labels.items() if len(held) > 1))
+
+    @property
+    def balance(self) -> dict[str, dict[str, int]]:
+        """Side -> class -> number of pictures; the test only if there is one."""
+        counts = Counter((picture.side, picture.label) for picture in self.pictures)
+        sides = (TRAIN, TEST) if self.test_labels else (TRAIN,)
+        return {side: {label: counts[side, label] for label in self.classes} for side in sides}
+
+    @cached_property
+    def shortcuts(self) -> Shortcuts:
+        """How well size, bytes, borders and brightness alone tell the classes; worked out when asked."""
+        return probe(self._samples(TRAIN), self._samples(TEST))
+
+    def summary(self, examples: int = 5) -> str:
+        """Return what was found as text: counts, tables, and the first few of each finding.
+
+        Args:
+            examples: how many pairs and files to name; the rest is counted.
+        """
+        from mri_tumor.dataset.audit_text import summary
+
+        return summary(self, examples)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Write the findings as a UTF-8 CSV table: one row a pair of pictures or a file.
+
+        Columns: kind, first, second, first_side, second_side, first_label, second_label, leak, conflict
+        (`yes` or empty), correlation, relation, same_file (`yes` or empty), found and fix (of files).
+        """
+        from mri_tumor.dataset.audit_table import write_findings
+
+        write_findings(path, self)
+
+    def to_html(self, path: str | Path, *, pairs: int = 12) -> None:
+        """Write the report as one page with nothing to load: tables, charts, and pairs side by side.
+
+        The page holds pictures of the set. Do not pass it on if they must not be passed on.
+
+        Args:
+            path: where to write it.
+            pairs: how many pairs of a kind to show, the most doubtful first; the rest is counted.
+
+        Raises:
+            ArgumentError: `pairs` is below 0.
+        """
+        from mri_tumor.dataset.audit_page import write_page
+
+        write_page(path, self, pairs)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values."""
         return {
@@ -121,76 +191,28 @@ class AuditReport:
                 TEST: len(self.test_labels),
                 "distinct": self.distinct,
             },
+            "balance": self.balance,
             "groups": {TRAIN: dict(self.train_groups), TEST: dict(self.test_groups)},
             "shared_groups": list(self.shared_groups),
+            "mixed_groups": list(self.mixed_groups),
             "leaked_ids": list(self.leaked_ids),
             "leaks": [asdict(leak) for leak in self.leaks],
-            "conflicts": [
-                {**asdict(conflict), "labels": list(conflict.labels), "sides": list(conflict.sides)}
-                for conflict in self.conflicts
-            ],
-            "unreadable": [asdict(picture) for picture in self.unreadable],
+            "conflicts": [_json(pair) for pair in self.conflicts],
+            "copies": [_json(copies) for copies in self.copies],
+            "files": [asdict(finding) for finding in self.files],
+            "shortcuts": {**asdict(self.shortcuts), "scores": [asdict(s) for s in self.shortcuts.scores]},
         }
 
-    def summary(self, examples: int = 5) -> str:
-        """Return what was found as text: counts, leaks by class, and the first few of each finding.
+    def _of(self, side: str) -> list[Audited]:
+        return [picture for picture in self.pictures if picture.side == side]
 
-        Args:
-            examples: how many pairs and files to name; the rest is counted.
-        """
-        leaks = [f"{leak.test} = {leak.train}, {_how(leak)}" for leak in self.leaks]
-        conflicts = [
-            f"{pair.first} ({pair.labels[0]}) = {pair.second} ({pair.labels[1]}), {_how(pair)}"
-            for pair in self.conflicts
+    def _samples(self, side: str) -> list[Sample]:
+        return [
+            Sample(picture.label, picture.group, picture.traits)
+            for picture in self._of(side)
+            if picture.traits is not None
         ]
-        unreadable = [picture.reason for picture in self.unreadable]
-        blocks = [
-            self._counts(),
-            self._leaks_by_class() if self.test_labels else "",
-            _listing("Leaks, test = training", leaks, examples),
-            _listing("One picture under two labels", conflicts, examples),
-            _listing("Unreadable, left out", unreadable, examples),
-        ]
-        return "\n\n".join(block for block in blocks if block)
-
-    def _counts(self) -> str:
-        sizes = Counter([*self.train_groups.values(), *self.test_groups.values()])
-        sides = (
-            f" ({len(self.train_labels)} training, {len(self.test_labels)} test)" if self.test_labels else ""
-        )
-        return (
-            f"{sizes.total()} pictures{sides}, {self.distinct} distinct; "
-            f"{len(sizes)} groups, the largest of {max(sizes.values(), default=0)}"
-        )
-
-    def _leaks_by_class(self) -> str:
-        identical = {leak.test for leak in self.leaks if leak.kind == PIXEL_IDENTICAL}
-        near = set(self.leaked_ids) - identical
-        columns = [self._by_class(names) for names in (self.test_labels, identical, near)]
-        rows = [
-            (label, *map(str, counts), str(counts[0] - counts[1] - counts[2]))
-            for label, *counts in zip((*self.classes, "all"), *columns, strict=True)
-        ]
-        table = text_table([("class", "test", "identical", "near-duplicate", "clean"), *rows])
-        return f"Test pictures that are also in training\n{table}\n{self._related()}"
-
-    def _by_class(self, test_ids: Collection[str]) -> list[int]:
-        counts = Counter(self.test_labels[name] for name in test_ids)
-        return [*(counts[label] for label in self.classes), counts.total()]
-
-    def _related(self) -> str:
-        shared, leaked = set(self.shared_groups), set(self.leaked_ids)
-        count = sum(group in shared and name not in leaked for name, group in self.test_groups.items())
-        return f"(of the clean ones, {count} share a group with training)"
 
 
-def _how(pair: Leak | Conflict) -> str:
-    return pair.kind if pair.kind == PIXEL_IDENTICAL else f"{pair.kind} ({pair.correlation:.4f})"
-
-
-def _listing(title: str, lines: Sequence[str], examples: int) -> str:
-    if not lines:
-        return ""
-    shown = [f"  {line}" for line in lines[:examples]]
-    rest = [f"  and {len(lines) - examples} more"] if len(lines) > examples else []
-    return "\n".join([f"{title}: {len(lines)}", *shown, *rest])
+def _json(value: Pair | Copies) -> dict[str, Any]:
+    return {key: list(item) if isinstance(item, tuple) else item for key, item in asdict(value).items()}

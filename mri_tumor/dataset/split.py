@@ -119,7 +119,7 @@ def _with_all_groups(catalog: Catalog) -> Catalog:
     if all(catalog.groups):
         return catalog
     logger.info("split: %d pictures have no group; auditing them first", catalog.groups.count(None))
-    return catalog.with_groups(audit(catalog))
+    return catalog.with_groups(audit(catalog, on_error="raise"))
 
 
 def _members_by_group(catalog: Catalog) -> list[list[int]]:

@@ -57,19 +57,48 @@ def test_a_mistyped_command_has_exit_code_2(run: Callable[..., tuple]) -> None:
     assert run("adit")[0] == 2
 
 
-def test_audit_shows_a_planted_leak_and_writes_the_groups(
-    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
-) -> None:
+@pytest.fixture
+def leaking(make_folder: Callable[..., Path]) -> Path:
+    """Training and Testing, with one picture in both and one that cannot be read."""
     root = make_folder(split="Training")
     make_folder(split="Testing", seed=9)
     copy = (root / "Training" / "no_tumor" / "000.png").read_bytes()
     (root / "Testing" / "no_tumor" / "copy.png").write_bytes(copy)
-    code, out, _ = run("audit", root, "--csv", tmp_path / "groups.csv")
+    (root / "Training" / "no_tumor" / "text.png").write_text("no picture")
+    return root
+
+
+def test_audit_shows_a_planted_leak_and_writes_everything(
+    run: Callable[..., tuple], leaking: Path, tmp_path: Path
+) -> None:
+    files = [tmp_path / name for name in ("catalog.csv", "findings.csv", "audit.html")]
+    options = zip(("--catalog", "--csv", "--html"), files, strict=True)
+    code, out, error = run("audit", leaking, *(part for option in options for part in option), "--pairs", 3)
     assert code == 0
     assert "Testing/no_tumor/copy.png" in out
-    again = dataset.Catalog.from_csv(tmp_path / "groups.csv")
-    group = {record.id: record.group for record in again}
+    assert "Unreadable, left out: 1" in out
+    assert "audit.html holds pictures of the set" in error
+    group = {record.id: record.group for record in dataset.Catalog.from_csv(files[0])}
     assert group["Testing/no_tumor/copy.png"] == group["Training/no_tumor/000.png"]
+    with files[1].open(encoding="utf-8", newline="") as file:
+        assert [row["kind"] for row in csv.DictReader(file)] == ["pixel-identical", "unreadable"]
+    assert "data:image/jpeg" in files[2].read_text(encoding="utf-8")
+
+
+def test_a_strict_audit_fails_on_leaks_only_once_they_are_said(
+    run: Callable[..., tuple], leaking: Path, tmp_path: Path
+) -> None:
+    code, out, _ = run("audit", leaking, "--strict", "--csv", tmp_path / "findings.csv")
+    assert code == 1
+    assert "Testing/no_tumor/copy.png" in out
+    assert (tmp_path / "findings.csv").is_file()
+    # Something that is merely odd does not count.
+    assert run("audit", leaking / "Training", "--strict")[0] == 0
+
+
+def test_a_test_set_that_lies_elsewhere(run: Callable[..., tuple], leaking: Path) -> None:
+    _, out, _ = run("audit", leaking / "Training", "--test", leaking / "Testing")
+    assert "no_tumor/copy.png = no_tumor/000.png, the same file" in out
 
 
 def test_from_pictures_to_a_package(
