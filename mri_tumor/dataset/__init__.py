@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.audit import AuditReport
     from mri_tumor.dataset.augment import Augment
     from mri_tumor.dataset.catalog import Catalog, Record, scan
+    from mri_tumor.dataset.mixup import MixUp
     from mri_tumor.dataset.phantom import make_phantoms
     from mri_tumor.dataset.pipeline import load, preview
     from mri_tumor.dataset.preprocess import Preprocess
@@ -23,6 +24,7 @@ __all__ = [
     "AuditReport",
     "Augment",
     "Catalog",
+    "MixUp",
     "Preprocess",
     "Record",
     "audit",
@@ -43,6 +45,7 @@ __getattr__, __dir__ = attach(
         "AuditReport": ".audit",
         "Augment": ".augment",
         "Catalog": ".catalog",
+        "MixUp": ".mixup",
         "Preprocess": ".preprocess",
         "Record": ".catalog",
         "folds": ".split",

@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.augment.change import change, check_images
+from mri_tumor.dataset.augment.change import change
 from mri_tumor.dataset.augment.drawn import drawn
-from mri_tumor.dataset.augment.tensors import run, shown
 from mri_tumor.dataset.augment.values import filled
 from mri_tumor.dataset.draws import check_whole
+from mri_tumor.dataset.tensors import Specs, check_images, check_indices, run
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
 
@@ -112,10 +112,10 @@ class Augment:
         """
         seed, epoch = check_whole("seed", seed, 0), check_whole("epoch", epoch, 0)
 
-        def changed(pictures: NDArray[np.uint8], places: NDArray[Any]) -> NDArray[np.uint8]:
-            return change(pictures, filled(len(places), drawn(self, seed, epoch, places)))
+        def changed(pictures: NDArray[np.uint8], places: NDArray[Any]) -> list[NDArray[np.uint8]]:
+            return [change(pictures, filled(len(places), drawn(self, seed, epoch, places)))]
 
-        return run(changed, images, indices, check=_check_batch)
+        return run(changed, images, indices, specs=_specs)[0]
 
     def describe(self, seed: int, epoch: int, index: int) -> dict[str, Any]:
         """Return what is drawn for one picture; `apply(images, **described)` makes that picture again.
@@ -157,20 +157,10 @@ class Augment:
         return digest_of(self.to_dict())
 
 
-def _check_batch(images: Any, indices: Any) -> None:
-    check_images(images)
-    dtype, shape = shown(indices)
-    _, pictures = shown(images)
-    if not np.issubdtype(dtype, np.integer) or len(shape) != 1 or _differ(shape[0], pictures[0]):
-        raise ArgumentError(
-            f"indices are {dtype} {shape} for images {pictures}",
-            "one whole number a picture",
-            "pass the 'index' of the same batch",
-        )
-
-
-def _differ(one: int | None, other: int | None) -> bool:
-    return one is not None and other is not None and one != other
+def _specs(images: Any, indices: Any) -> Specs:
+    shape = check_images(images)
+    check_indices(indices, shape)
+    return [("uint8", shape)]
 
 
 def _in_range(name: str, value: Any, most: float) -> float:

@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.augment import bias_field, blur, geometry, grey, noise
-from mri_tumor.dataset.augment.tensors import run, shown
 from mri_tumor.dataset.augment.values import Changes, Values, checked
-from mri_tumor.errors import ArgumentError
+from mri_tumor.dataset.tensors import Specs, check_images, run
 
 _PLANS = (geometry.plan, blur.plan, bias_field.plan, grey.plan, noise.plan)
 
@@ -51,10 +50,14 @@ def apply(images: Any, **changes: Unpack[Changes]) -> Any:
     """
     names: Any = tuple(changes)
 
-    def changed(pictures: NDArray[np.uint8], *values: Any) -> NDArray[np.uint8]:
-        return change(pictures, checked(len(pictures), **dict(zip(names, values, strict=True))))
+    def changed(pictures: NDArray[np.uint8], *values: Any) -> list[NDArray[np.uint8]]:
+        return [change(pictures, checked(len(pictures), **dict(zip(names, values, strict=True))))]
 
-    return run(changed, images, *changes.values(), check=lambda pictures, *_: check_images(pictures))
+    return run(changed, images, *changes.values(), specs=_specs)[0]
+
+
+def _specs(images: Any, *_values: Any) -> Specs:
+    return [("uint8", check_images(images))]
 
 
 def change(images: NDArray[np.uint8], values: Values) -> NDArray[np.uint8]:
@@ -68,18 +71,3 @@ def change(images: NDArray[np.uint8], values: Values) -> NDArray[np.uint8]:
         if picture is not into:
             into[...] = picture
     return result
-
-
-def check_images(images: Any) -> None:
-    """Check the pictures, an array or a tensor.
-
-    Raises:
-        ArgumentError: they are of another type or shape.
-    """
-    dtype, shape = shown(images)
-    if dtype != "uint8" or len(shape) != 4 or shape[1] is None or shape[1] != shape[2] or shape[3] != 1:
-        raise ArgumentError(
-            f"images are {dtype} of shape {shape}",
-            "uint8 (N, size, size, 1), 0-255",
-            "pass a batch that Preprocess or load() made",
-        )
