@@ -54,6 +54,15 @@ def gallery(report: "AuditReport", most: int) -> str:
     return "\n".join(_shelf(shelf, paths) for shelf in shelves(report.pairs, most))
 
 
+def breakable(text: str) -> str:
+    """Escape a text, and let its lines break after slashes and underscores: names are long.
+
+    >>> breakable("Training/<a>.png")
+    'Training/<wbr>&lt;a&gt;.png'
+    """
+    return html.escape(text, quote=True).replace("/", "/<wbr>").replace("_", "_<wbr>")
+
+
 def _near(pair: Pair) -> bool:
     return pair.kind == NEAR_DUPLICATE
 
@@ -82,10 +91,10 @@ def _card(pair: Pair, paths: dict[tuple[str, str], Path]) -> str:
 
 def _figure(name: str, side: str, label: str, path: Path) -> str:
     text = html.escape(name, quote=True)
-    # A line may break after a slash or an underscore: names are long and narrow columns are not.
-    shown = text.replace("/", "/<wbr>").replace("_", "_<wbr>")
     about = html.escape(f"{SIDE_NAMES[side]}, {label}")
-    return f"<figure>{_picture(path, text)}<figcaption><b>{about}</b><br>{shown}</figcaption></figure>"
+    return (
+        f"<figure>{_picture(path, text)}<figcaption><b>{about}</b><br>{breakable(name)}</figcaption></figure>"
+    )
 
 
 def _picture(path: Path, text: str) -> str:

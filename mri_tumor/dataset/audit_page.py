@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mri_tumor.dataset.audit_gallery import gallery
+from mri_tumor.dataset.audit_gallery import breakable, gallery
 from mri_tumor.dataset.audit_text import (
     SIDE_NAMES,
     balance_note,
@@ -50,7 +50,8 @@ th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px sol
          vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
 .words th, .words td { text-align: left; font-size: .9rem; }
-.words td:first-child { overflow-wrap: anywhere; min-width: 12rem; }
+.words td { overflow-wrap: anywhere; min-width: 4.5rem; }
+.words td:nth-child(n+4) { min-width: 11rem; }
 thead th { border-bottom: 2px solid #1f6f8b; }
 .chart { max-width: min(100%, 52rem); height: auto; display: block; margin: .8rem 0; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(19.5rem, 1fr)); gap: .9rem; }
@@ -169,17 +170,16 @@ def _files(report: "AuditReport") -> str:
         return (
             "<h2>Files</h2>\n<p>Every file can be read, is what its name says, grey, and of a usual size.</p>"
         )
-    blocks = []
-    for title, found in files_by_kind(report):
-        rows = [(f.id, SIDE_NAMES[f.side], f.found, f.fix) for f in found[:_FILES]]
-        rest = (
-            _quiet(f"{len(found) - _FILES} more are in the table that to_csv writes")
-            if found[_FILES:]
-            else ""
-        )
-        table = _table([("file", "in", "found", "to do"), *rows], "words")
-        blocks.append(f"<h3>{html.escape(title)}: {len(found)}</h3>\n{table}{rest}")
-    return "<h2>Files</h2>\n" + "\n".join(blocks)
+    kinds = files_by_kind(report)
+    rows = [
+        (finding.kind, finding.id, SIDE_NAMES[finding.side], finding.found, finding.fix)
+        for _, found in kinds
+        for finding in found[:_FILES]
+    ]
+    table = _table([("kind", "file", "in", "found", "to do"), *rows], "words")
+    rest = [f"{len(found) - _FILES} more {found[0].kind}" for _, found in kinds if len(found) > _FILES]
+    note = _quiet(f"And {', '.join(rest)}: the table that to_csv writes has all") if rest else ""
+    return f"<h2>Files</h2>\n{table}{note}"
 
 
 def _pairs(report: "AuditReport", most: int) -> str:
@@ -196,7 +196,7 @@ def _pairs(report: "AuditReport", most: int) -> str:
 def _table(rows: Sequence[Sequence[str]], kind: str = "") -> str:
     header, *body = rows
     head = "".join(f"<th>{html.escape(cell)}</th>" for cell in header)
-    lines = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in body)
+    lines = "".join(f"<tr>{''.join(f'<td>{breakable(cell)}</td>' for cell in row)}</tr>" for row in body)
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{lines}</tbody></table>"
     return f'<div class="wide {kind}">{table}</div>'
 

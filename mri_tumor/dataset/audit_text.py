@@ -21,7 +21,7 @@ _FILE_TITLES = {"unreadable": "Unreadable, left out", "empty": "Empty files, lef
 def summary(report: "AuditReport", examples: int) -> str:
     """Return a report's findings as blocks of text."""
     by_kind = [
-        _listing(title, [f"{finding.id}: {finding.reason}" for finding in found], examples)
+        _listing(title, [finding.reason for finding in found], examples)
         for title, found in files_by_kind(report)
     ]
     blocks = [

@@ -57,14 +57,16 @@ class FileFinding:
 
     @property
     def reason(self) -> str:
-        """What is wrong and what to do, as one text."""
-        return f"{self.found}. To do: {self.fix}"
+        """The picture, what is wrong with it and what to do, as one text."""
+        return f"{self.id}: {self.found}. To do: {self.fix}"
 
 
 def unread(name: str, side: str, path: Path, error: ReadError) -> FileFinding:
     """Return the finding for a picture that cannot be read."""
     kind = "empty" if _is_empty(path) else "unreadable"
-    return FileFinding(name, side, kind, error.found, error.fix)
+    # The finding names the picture by its id; where its folder lies is nobody else's business.
+    found = error.found.removeprefix(f"{path}: ").removeprefix(f"{str(path)!r}: ")
+    return FileFinding(name, side, kind, found, error.fix)
 
 
 def odd(name: str, side: str, path: Path, traits: Traits) -> Iterator[FileFinding]:

@@ -99,6 +99,15 @@ def test_no_pairs_means_no_pictures(report: AuditReport, tmp_path: Path) -> None
     assert "And 4 more, not shown." in text
 
 
+def test_long_lists_of_files_are_cut_and_counted(make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_folder(per_class=1)
+    for number in range(43):
+        (root / "no_tumor" / f"empty{number}.png").touch()
+    text = written(audit(scan(root)), tmp_path)
+    assert text.count("the file is empty") == 40
+    assert "And 3 more empty: the table that to_csv writes has all." in text
+
+
 def test_a_picture_gone_since_the_audit(report: AuditReport, tmp_path: Path) -> None:
     next(p.path for p in report.pictures if p.id.endswith("wrong.png")).unlink()
     assert "can no longer be read" in written(report, tmp_path)

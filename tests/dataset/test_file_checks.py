@@ -68,4 +68,6 @@ def test_empty_is_told_from_unreadable(tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("x")
     found: Callable[[str], str] = lambda name: unread(name, "train", tmp_path / name, error).kind  # noqa: E731
     assert [found("empty.png"), found("text.png"), found("gone.png")] == ["empty", "unreadable", "unreadable"]
-    assert unread("a", "train", tmp_path / "text.png", error).fix == "fetch it again"
+    named = ReadError(f"{tmp_path / 'text.png'}: the file is odd", "a picture", "fetch it again")
+    text = unread("a/text.png", "train", tmp_path / "text.png", named)
+    assert text.reason == "a/text.png: the file is odd. To do: fetch it again"
