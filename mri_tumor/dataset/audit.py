@@ -122,6 +122,8 @@ def _look(path: Path) -> _Look | ReadError:
         return _Look(fingerprint(image), traits_of(path, image))
     except ReadError as error:
         return error
+    except OSError as error:
+        return ReadError(f"{path}: went away while it was read ({error.strerror})", "a file that stays")
 
 
 def _audited(

@@ -50,7 +50,7 @@ th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px sol
          vertical-align: top; }
 th:first-child, td:first-child { text-align: left; }
 .words th, .words td { text-align: left; font-size: .9rem; }
-.words td { overflow-wrap: anywhere; min-width: 4.5rem; }
+.words td:nth-child(2) { overflow-wrap: anywhere; min-width: 11rem; }
 .words td:nth-child(n+4) { min-width: 11rem; }
 thead th { border-bottom: 2px solid #1f6f8b; }
 .chart { max-width: min(100%, 52rem); height: auto; display: block; margin: .8rem 0; }

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.traits import Traits
+from mri_tumor.dataset.traits import FORMATS, Traits
 
 STRONG, SOME = 0.25, 0.05
 """Where the interval's lower end lies between chance (0) and knowing every class (1)."""
@@ -83,7 +83,7 @@ def _size(traits: Traits) -> list[float]:
 
 
 def _file(traits: Traits) -> list[float]:
-    return [traits.file_bytes]
+    return [traits.file_bytes, FORMATS.index(traits.format)]
 
 
 def _border(traits: Traits) -> list[float]:
@@ -100,7 +100,7 @@ def _all(traits: Traits) -> list[float]:
 
 _FEATURES = {
     "width and height": _size,
-    "file bytes": _file,
+    "file bytes and format": _file,
     "black border and frame": _border,
     "brightness": _brightness,
     "all of these": _all,

@@ -25,6 +25,9 @@ _MAGIC = (
     ("NIfTI", 344, b"n+1\x00"),
     ("gzip", 0, b"\x1f\x8b"),
 )
+FORMATS = ("", *dict.fromkeys(name for name, _, _ in _MAGIC))
+"""Every value of `Traits.format`; the empty one stands for bytes of no known kind."""
+
 _HEAD = 352
 _WITH_COLOUR = frozenset({"JPEG", "PNG", "BMP", "TIFF", "GIF", "WebP"})
 _PNG_GREY = (0, 4)

@@ -1,11 +1,14 @@
 """The probe: it finds a planted shortcut, finds none in noise, and says why where it cannot run."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mri_tumor.dataset import shortcuts
+from mri_tumor.dataset import shortcut_scores, shortcuts
 from mri_tumor.dataset.shortcuts import Sample, Shortcuts, probe
 from mri_tumor.dataset.traits import Traits
 
@@ -58,7 +61,7 @@ def test_a_planted_size_is_found_and_only_that() -> None:
     found = probe(samples(60, widths=(256, 300, 256)), samples(10, widths=(256, 300, 256), seed=1))
     strengths = by_name(found)
     assert (strengths["width and height"], strengths["all of these"]) == ("strong", "strong")
-    assert strengths["file bytes"] == strengths["brightness"] == "none"
+    assert strengths["file bytes and format"] == strengths["brightness"] == "none"
     size = found.scores[0]
     # One class of three is told for certain, the other two are one to this probe.
     assert size.balanced_accuracy == pytest.approx(2 / 3, abs=0.02)
@@ -93,6 +96,29 @@ def test_too_little_is_said_not_raised() -> None:
     for few in (probe([]), probe(one), probe(samples(5, groups=1))):
         assert (few.scores, few.folds) == ((), 0)
         assert few.summary().startswith("not probed: ")
+
+
+def test_the_format_counts() -> None:
+    pictures = [
+        replace(sample, traits=replace(sample.traits, format="PNG" if sample.label == "none" else "JPEG"))
+        for sample in samples(60)
+    ]
+    assert by_name(probe(pictures))["file bytes and format"] == "strong"
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.sampled_from(LABELS), st.integers(0, 9)), max_size=40))
+def test_any_set_gives_scores_or_says_why_not(pictures: list[tuple[str, int]]) -> None:
+    rng = np.random.default_rng(0)
+    drawn = [Sample(label, str(group), traits(rng)) for label, group in pictures]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shortcut_scores, "_TREES", 2)
+        found = probe(drawn)
+    assert bool(found.scores) == (found.folds >= 2)
+    assert found.scores or found.note
+    for score in found.scores:
+        assert 0 <= score.low <= score.high <= 1
+        assert 0 <= score.balanced_accuracy <= 1
 
 
 def test_a_class_inside_another_ones_groups_is_said() -> None:
