@@ -1,7 +1,7 @@
 """What each option of Preprocess is worth, on grouped folds of the real training pictures.
 
     python benchmarks/preprocess.py --data SARTAJ --groups SARTAJ_GROUPS.csv --weights MOBILENET_V2.h5
-        --figshare FIGSHARE --blocks FIGSHARE_GROUPS.csv
+    python benchmarks/preprocess.py --figshare FIGSHARE --blocks FIGSHARE_GROUPS.csv --sets figshare ...
 
 Each row changes the default in one option. Features: frozen MobileNetV2 (ImageNet weights), average-pooled
 after its last layer, or at five depths; then StandardScaler and LogisticRegression (C=.01, five depths .003).
@@ -10,7 +10,7 @@ only. The held-out pictures are judged as they are, and disturbed in ways that c
 *framed* (black margins of 0-25 % a side), *dark* (grey levels x .6), *line* (a white frame line, .5 % wide).
 `difference` is to the default, undisturbed, with the 95 % interval of the bootstrap over whole groups.
 
-Runs on any Keras backend. On two cores without a GPU it takes about an hour.
+Runs on any Keras backend. On two cores without a GPU a data set takes about half an hour.
 """
 
 import argparse
@@ -211,16 +211,18 @@ def main() -> None:
     parser.add_argument(
         "--weights", type=Path, default=SHARED / "weights" / "mobilenet_v2_1.0_224_notop.weights.h5"
     )
+    parser.add_argument("--sets", nargs="+", choices=("sartaj", "figshare"), default=["sartaj"])
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     if not options.data.is_dir():
         parser.exit(0, f"skipped: {options.data} is not there\n")
     network = extractor(options.weights)
-    sets = [sartaj(options.data, options.groups), figshare(options.figshare, options.blocks)]
-    rows: list[dict[str, Any]] = []
-    for pictures in sets:
-        rows += measure(network, pictures)
-        write(rows, options.output)
+    readers = {
+        "sartaj": lambda: sartaj(options.data, options.groups),
+        "figshare": lambda: figshare(options.figshare, options.blocks),
+    }
+    rows = [row for name in options.sets for row in measure(network, readers[name]())]
+    write(rows, options.output)
 
 
 if __name__ == "__main__":
