@@ -38,16 +38,6 @@ def uniform(purpose: str, seed: int, epoch: int, indices: Any) -> NDArray[np.flo
     return bits.astype(np.float64) * 2.0**-53
 
 
-def words(purpose: str, seed: int, count: int) -> NDArray[np.uint64]:
-    """Return `count` numbers of 64 random bits, uint64: the sequence of a purpose and a seed.
-
-    >>> bool((words("noise", 5, 3) == words("noise", 5, 9)[:3]).all())
-    True
-    """
-    found: NDArray[np.uint64] = _mixed(np.arange(count, dtype=np.uint64), _key(purpose, seed, 0))
-    return found
-
-
 def shuffled(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the order of an epoch: a permutation of 0..count-1, int64.
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri_tumor.dataset.draws import check_whole, shuffled, uniform, words
+from mri_tumor.dataset.draws import check_whole, shuffled, uniform
 from mri_tumor.errors import ArgumentError
 
 
@@ -12,16 +12,6 @@ def test_draws_lie_in_their_interval_and_depend_on_the_index_alone(seed: int, ep
     drawn = uniform("rotation", seed, epoch, np.arange(first, first + 5))
     assert ((drawn >= 0) & (drawn < 1)).all()
     np.testing.assert_array_equal(drawn[3:], uniform("rotation", seed, epoch, [first + 3, first + 4]))
-
-
-def test_words_are_the_same_for_ever() -> None:
-    assert words("noise", 7, 3).tolist() == [
-        6949555511635946895,
-        12186981395645841587,
-        6889404376111409026,
-    ]
-    assert words("noise", 7, 0).tolist() == []
-    assert not set(words("noise", 8, 100).tolist()) & set(words("noise", 7, 100).tolist())
 
 
 def test_the_generator_is_splitmix64(monkeypatch: pytest.MonkeyPatch) -> None:
