@@ -102,10 +102,12 @@ estimator.fit(channels)
 # A first look, and the package
 # -----------------------------
 # The classifier comes back from the job and is judged on the validation part. That part chose the epoch, so
-# this is no measure of what it can do; the test is. The job's ``model.tar.gz`` is what an endpoint takes.
+# this is no measure of what it can do; the test is. With ``--refit`` the classifier was trained on that part
+# too, and ``evaluate`` would refuse it. The job's ``model.tar.gz`` is what an endpoint takes.
 
 classifier = estimator.classifier()
-print(models.evaluate(classifier, out / "shards" / "validation").summary())
+if not arguments.refit:
+    print(models.evaluate(classifier, out / "shards" / "validation").summary())
 package = estimator.model_data
 cloud.validate_package(package)
 

@@ -1,10 +1,9 @@
 """What must hold before a training run may start."""
 
-from collections.abc import Sequence
 from typing import Any
 
-from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.errors import LeakageError, ManifestMismatch, TrainingError
+from mri_tumor.models.seen import Known, Seen
 from mri_tumor.models.sources import Source
 
 
@@ -36,31 +35,27 @@ def check_sources(train: Source, validation: Source, *, size: int, classes: int)
     _check_counts(train, validation)
 
 
-def check_leaks(train: Any, validation: Any, sources: Sequence[Source], *, allow: bool) -> dict[str, Any]:
+def check_leaks(train: Known, validation: Known, *, allow: bool) -> dict[str, Any]:
     """Look for pictures and groups that train and validation share; return what the manifest records of it.
 
-    Two catalogs are compared by their files' bytes, since ids relative to two folders may agree by chance;
-    shards by id. Plain Datasets tell neither, so they are not checked.
+    Plain Datasets tell neither, so they are not checked.
 
     Raises:
         LeakageError: something is shared and `allow` is False.
     """
-    pictures = _shared_pictures(train, validation, sources)
-    groups = sorted(_known(sources[0].groups) & _known(sources[1].groups))
-    if (pictures or groups) and not allow:
-        named = [f"{len(pictures)} pictures ({_some(pictures)})"] if pictures else []
-        named += [f"{len(groups)} groups ({_some(groups)})"] if groups else []
+    shared = Seen.of([train]).shared(validation)
+    if shared and not allow:
         raise LeakageError(
-            f"train and validation share {' and '.join(named)}",
+            f"train and validation share {shared}",
             "nothing of one in the other",
             "split with dataset.split, which keeps groups together; allow_leakage=True trains all the same "
             "and records it",
         )
     return {
         "allowed": allow,
-        "checked": all(source.ids for source in sources),
-        "shared_pictures": len(pictures),
-        "shared_groups": len(groups),
+        "checked": bool(train.ids and validation.ids),
+        "shared_pictures": len(shared.pictures),
+        "shared_groups": len(shared.groups),
     }
 
 
@@ -75,20 +70,3 @@ def _check_counts(train: Source, validation: Source) -> None:
             "pictures of every class",
             "split again, or scan with only the classes that there are",
         )
-
-
-def _shared_pictures(train: Any, validation: Any, sources: Sequence[Source]) -> list[str]:
-    if isinstance(train, Catalog) and isinstance(validation, Catalog):
-        digests = {record.digest for record in train}
-        found = [record.id for record in validation if record.digest and record.digest in digests]
-        if found or all(record.digest for record in [*train, *validation]):
-            return sorted(found)
-    return sorted(set(sources[0].ids) & set(sources[1].ids))
-
-
-def _known(groups: Sequence[str | None]) -> set[str]:
-    return {group for group in groups if group is not None}
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

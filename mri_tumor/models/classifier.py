@@ -17,11 +17,16 @@ from mri_tumor.models.decision import decide
 from mri_tumor.models.export import check_target, write_export
 from mri_tumor.models.network import load_network, save_network
 from mri_tumor.models.prediction import Prediction, predictions
+from mri_tumor.models.seen import Seen
 
 MODEL_FILE = "model.keras"
+"""The network's file in a classifier's folder, beside `manifest.json`."""
+
+SEEN_FILE = "training_pictures.json"
+"""The hashes of the training pictures, in the same folder; not there where nothing is known of them."""
+
 RUN_CLASSIFIER = "classifier"
 """The folder of a run that holds its classifier."""
-"""The network's file in a classifier's folder, beside `manifest.json`."""
 
 
 class Classifier:
@@ -33,6 +38,8 @@ class Classifier:
         model: a network as `build` makes it: uint8 (N, size, size, 1) to logits (N, K).
         manifest: kind `"model"`; its section `"data"` names the K labels in order and the preprocessing. A
             section `"model"` that describes the network is added when there is none.
+        seen: which pictures it was trained on, so that `evaluate` can refuse a test set that holds some of
+            them; None if nothing is known of them.
 
     Raises:
         ManifestMismatch: labels, preprocessing or sizes of the manifest are not those of the network.
@@ -46,13 +53,14 @@ class Classifier:
     ['0', '1']
     """
 
-    def __init__(self, model: Any, manifest: Manifest) -> None:
+    def __init__(self, model: Any, manifest: Manifest, *, seen: Seen | None = None) -> None:
         if not isinstance(manifest, Manifest):
             raise ArgumentError(
                 f"manifest is a {type(manifest).__name__}", "a Manifest of kind 'model'", "make one"
             )
         described = describe(model)
         self.model = model
+        self.seen = seen
         self.manifest = _with_model(manifest, described | {"parameters": model.count_params()})
         self.labels, self.preprocess = _read_data(self.manifest)
         _check_belongs(described, self.labels, self.preprocess)
@@ -83,19 +91,22 @@ class Classifier:
         return found
 
     def save(self, directory: str | Path) -> None:
-        """Write the classifier into a folder: `model.keras` and `manifest.json`; an earlier one is replaced.
+        """Write the classifier into a folder; an earlier one is replaced.
 
-        From then on `manifest` also names the file and its SHA-256.
+        The folder holds `model.keras`, `manifest.json` and, where the training pictures are known, their
+        hashes in `training_pictures.json`. From then on `manifest` also names the files and their SHA-256.
 
         Raises:
             ArgumentError: the folder exists and holds something else.
         """
         check_target(directory, FILE_NAME, kind="model")
         with whole_folder(directory) as partial:
-            path = partial / MODEL_FILE
-            save_network(self.model, path)
-            file = {"name": MODEL_FILE, "sha256": sha256_of(path), "bytes": path.stat().st_size}
-            manifest = _with_section(self.manifest, "model", self.manifest.sections["model"] | {"file": file})
+            save_network(self.model, partial / MODEL_FILE)
+            section = self.manifest.sections["model"] | {"file": _card(partial / MODEL_FILE)}
+            if self.seen is not None:
+                self.seen.save(partial / SEEN_FILE)
+                section |= {"seen": _card(partial / SEEN_FILE)}
+            manifest = _with_section(self.manifest, "model", section)
             manifest.save(partial)
         self.manifest = manifest
 
@@ -114,8 +125,8 @@ class Classifier:
         folder = inside if (inside / MODEL_FILE).is_file() else Path(directory)
         manifest = Manifest.load(folder, kind="model")
         path = folder / MODEL_FILE
-        _check_file(path, manifest)
-        return cls(load_network(path), manifest)
+        _check_file(path, manifest, "file")
+        return cls(load_network(path), manifest, seen=_load_seen(folder, manifest))
 
     def export(self, directory: str | Path, format: str = "saved_model") -> None:  # noqa: A002 - the public name
         """Write the classifier in a form that other programs serve; it needs no mri_tumor to run.
@@ -183,12 +194,25 @@ def _check_belongs(described: dict[str, Any], labels: tuple[str, ...], preproces
         )
 
 
-def _check_file(path: Path, manifest: Manifest) -> None:
+def _card(path: Path) -> dict[str, Any]:
+    return {"name": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size}
+
+
+def _load_seen(folder: Path, manifest: Manifest) -> Seen | None:
+    if "seen" not in manifest.sections["model"]:
+        return None
+    _check_file(folder / SEEN_FILE, manifest, "seen")
+    return Seen.load(folder / SEEN_FILE)
+
+
+def _check_file(path: Path, manifest: Manifest, entry: str) -> None:
     section = manifest.sections.get("model")
-    file = section.get("file") if isinstance(section, dict) else None
+    file = section.get(entry) if isinstance(section, dict) else None
     recorded = file.get("sha256") if isinstance(file, dict) else None
     if not path.is_file():
-        raise ManifestMismatch(f"{path} is missing", "the network beside its manifest", "save it again")
+        raise ManifestMismatch(
+            f"{path} is missing", f"{path.name} beside its manifest", "copy the whole folder again"
+        )
     found = sha256_of(path)
     if found != recorded:
         raise ManifestMismatch(

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 
 from mri_tumor.dataset.tables import text_table
-from mri_tumor.errors import ArgumentError, MriTumorError
+from mri_tumor.errors import ArgumentError, LeakageError, MriTumorError
 from mri_tumor.files import whole_file
 from mri_tumor.models.prediction import Prediction
+from mri_tumor.models.seen import Shared, known_of
 from mri_tumor.models.truth import Truth, check_not_empty, has_ids, labelled_batches, truth_of
 
 logger = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Evaluation:
         predictions: one a picture, in the data's order.
         truth: ids, true labels and groups, in the same order.
         leaked_ids: the leaked pictures among them; None if nothing is known about leaks.
+        shared: the pictures and groups that the classifier was trained on; None if that is not known.
     """
 
     labels: tuple[str, ...]
@@ -100,12 +102,15 @@ class Evaluation:
     predictions: tuple[Prediction, ...]
     truth: Truth
     leaked_ids: frozenset[str] | None
+    shared: Shared | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the scores as a JSON object; the predictions are in `to_csv`."""
         parts = {"all": self.all, "leaked": self.leaked, "clean": self.clean}
         scores = {name: None if part is None else part.to_dict() for name, part in parts.items()}
-        return {"labels": list(self.labels), "leaks_known": self.leaked_ids is not None, **scores}
+        shared = None if self.shared is None else dataclasses.asdict(self.shared)
+        known = self.leaked_ids is not None
+        return {"labels": list(self.labels), "leaks_known": known, "trained_on": shared, **scores}
 
     def to_csv(self, path: str | Path) -> None:
         """Write one row a picture: id, label, predicted, leaked (0, 1 or empty), group, and probabilities."""
@@ -130,10 +135,20 @@ class Evaluation:
         for label in self.labels:
             recalls = (part.per_class[label].recall for part in columns.values())
             rows.append([f"recall {label}", *(_percent(recall) for recall in recalls)])
-        return text_table(rows) + ("" if self.leaked_ids is not None else "\nleaks: unknown")
+        return "\n".join([text_table(rows), *self._notes()])
+
+    def _notes(self) -> list[str]:
+        unknown = ["leaks: unknown"] if self.leaked_ids is None else []
+        return unknown + ([f"trained on: {self.shared} of these"] if self.shared else [])
 
 
-def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] | None = None) -> Evaluation:
+def evaluate(
+    classifier: Judged,
+    data: Any,
+    *,
+    leaked: Leaks | Collection[str] | None = None,
+    allow_leakage: bool = False,
+) -> Evaluation:
     """Judge a classifier by pictures with labels.
 
     Predictions and labels are brought together by id, never by position.
@@ -144,8 +159,13 @@ def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] |
             Pairs have no ids, so they are numbered and tell nothing about leaks.
         leaked: what training holds too: an AuditReport or ids. None says that nothing is known about it;
             an empty collection says that nothing leaked. Ids of other pictures are left out.
+        allow_leakage: judge by pictures of the training set all the same; the evaluation says so.
+
+    A classifier knows what it was trained on. Pictures of its training set, or of a group that it was trained
+    on, are refused unless `leaked` says which pictures leaked: then scores come apart and nothing is hidden.
 
     Raises:
+        LeakageError: the data holds pictures or groups that the classifier was trained on.
         ArgumentError: the data holds no picture, an id comes twice, or none of the leaked ids is in the data.
         ManifestMismatch: the data has other labels than the classifier.
         MriTumorError: the classifier left pictures out, or answered for others.
@@ -157,7 +177,7 @@ def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] |
             "pass models.Classifier.load(folder)",
         )
     labels = tuple(classifier.labels)
-    truth, predictions = _judged(classifier, data, labels)
+    truth, predictions, shared = _judged(classifier, data, labels, allow=allow_leakage or leaked is not None)
     known = _leaked(leaked, truth)
     everything = scores(truth.labels, [one.top for one in predictions], labels)
     parts: list[Scores | None] = [None, None]
@@ -165,7 +185,7 @@ def evaluate(classifier: Judged, data: Any, *, leaked: Leaks | Collection[str] |
         for place in (0, 1):
             chosen = [(name in known) == (place == 0) for name in truth.ids]
             parts[place] = _part(truth, predictions, labels, chosen)
-    return Evaluation(labels, everything, parts[0], parts[1], predictions, truth, known)
+    return Evaluation(labels, everything, parts[0], parts[1], predictions, truth, known, shared)
 
 
 def scores(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]) -> Scores:
@@ -224,11 +244,22 @@ def _leaked(leaked: Any, truth: Truth) -> frozenset[str] | None:
     return found
 
 
-def _judged(classifier: Judged, data: Any, labels: tuple[str, ...]) -> tuple[Truth, tuple[Prediction, ...]]:
+def _judged(
+    classifier: Judged, data: Any, labels: tuple[str, ...], *, allow: bool
+) -> tuple[Truth, tuple[Prediction, ...], Shared | None]:
     if isinstance(data, tf.data.Dataset) and not has_ids(data):
-        return _nameless(classifier, data, labels)
+        return *_nameless(classifier, data, labels), None
     truth = truth_of(data, labels)
-    return truth, _by_id(classifier.predict(data), truth)
+    seen = getattr(classifier, "seen", None)
+    shared = None if seen is None else seen.shared(known_of(data, truth.ids, truth.groups))
+    if shared and not allow:
+        raise LeakageError(
+            f"the classifier was trained on {shared} of the data",
+            "pictures and groups that it was not trained on",
+            "judge it by other pictures; or pass leaked=dataset.audit(train, test) for leaked and clean "
+            "scores apart; allow_leakage=True scores all the same and says so",
+        )
+    return truth, _by_id(classifier.predict(data), truth), shared
 
 
 def _nameless(

@@ -20,6 +20,7 @@ from mri_tumor.models.feeds import Feed, class_weights, feature_feed, picture_fe
 from mri_tumor.models.loop import Outcome, run_epochs
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.runfolder import RunFolder
+from mri_tumor.models.seen import Known, Seen, known_of
 from mri_tumor.models.sources import Source, open_source
 
 logger = logging.getLogger(__name__)
@@ -82,7 +83,7 @@ def train(
     outcome = _select(job, folder)
     again = _refit(job, folder, outcome, initial) if refit else None
     section = _training_section(job, outcome, again)
-    classifier = Classifier(job.network, _manifest(job, section))
+    classifier = Classifier(job.network, _manifest(job, section), seen=_seen(job.known, refit=refit))
     classifier.save(folder.classifier)
     folder.finish(section, time.monotonic() - start)
     return classifier
@@ -96,6 +97,7 @@ class _Job:
     train: Source
     validation: Source
     recipe: Recipe
+    known: tuple[Known, Known]
     leaks: dict[str, Any]
     cached: bool
 
@@ -142,10 +144,18 @@ def _open(
     fits = {"preprocess": preprocess, "size": described["size"], "classes": described["classes"]}
     learnt, judged = open_source(train, "train", **fits), open_source(validation, "validation", **fits)
     check_sources(learnt, judged, size=described["size"], classes=described["classes"])
-    leaks = check_leaks(train, validation, [learnt, judged], allow=allow)
+    known = known_of(train, learnt.ids, learnt.groups), known_of(validation, judged.ids, judged.groups)
+    leaks = check_leaks(*known, allow=allow)
     network = model.__class__.from_config(model.get_config())
     network.set_weights(model.get_weights())
-    return _Job(network, learnt, judged, recipe, leaks, uses_features(network, [learnt, judged], recipe))
+    cached = uses_features(network, [learnt, judged], recipe)
+    return _Job(network, learnt, judged, recipe, known, leaks, cached)
+
+
+def _seen(known: tuple[Known, Known], *, refit: bool) -> Seen | None:
+    """Return what the network was trained on: with a refit on the validation pictures too."""
+    parts = known if refit else known[:1]
+    return Seen.of(parts) if all(part.ids for part in parts) else None
 
 
 def _architecture(network: Any) -> str:

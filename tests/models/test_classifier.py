@@ -16,8 +16,9 @@ from mri_tumor.files import sha256_of
 from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models import builders
-from mri_tumor.models.classifier import MODEL_FILE, Classifier
+from mri_tumor.models.classifier import MODEL_FILE, SEEN_FILE, Classifier
 from mri_tumor.models.prediction import Prediction
+from mri_tumor.models.seen import Known, Seen
 
 Make = Callable[..., Classifier]
 
@@ -349,3 +350,19 @@ def test_a_classifier_is_made_of_a_network_and_its_manifest(
         Classifier(classifier.model, {})  # type: ignore[arg-type]
     with pytest.raises(ArgumentError, match="features"):
         Classifier(keras.Sequential([keras.Input((3,)), keras.layers.Dense(4)]), make_manifest())
+
+
+def test_what_it_was_trained_on_is_kept_with_it(make_classifier, tmp_path):
+    plain = make_classifier()
+    seen = Seen.of([Known(("a.png",), ("p1",))])
+    classifier = Classifier(plain.model, plain.manifest, seen=seen)
+    classifier.save(tmp_path / "kept")
+    assert Classifier.load(tmp_path / "kept").seen == seen
+    plain.save(tmp_path / "plain")
+    assert Classifier.load(tmp_path / "plain").seen is None
+    (tmp_path / "kept" / SEEN_FILE).write_text("{}")
+    with pytest.raises(ManifestMismatch, match=SEEN_FILE):
+        Classifier.load(tmp_path / "kept")
+    (tmp_path / "kept" / SEEN_FILE).unlink()
+    with pytest.raises(ManifestMismatch, match="missing"):
+        Classifier.load(tmp_path / "kept")

@@ -14,9 +14,10 @@ from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.pipeline import Examples, load
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.tfrecord import write_tfrecords
-from mri_tumor.errors import ArgumentError, ManifestMismatch, MriTumorError
+from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, MriTumorError
 from mri_tumor.models.evaluation import evaluate, scores
 from mri_tumor.models.prediction import Prediction, predictions
+from mri_tumor.models.seen import Known, Seen
 
 SPEC = Preprocess(size=32)
 
@@ -114,6 +115,49 @@ def test_an_empty_part_is_none(six):
     assert (unknown.leaked, unknown.clean) == (None, None)
     assert "leaks: unknown" in unknown.summary()
     assert "leaks" not in nothing.summary()
+
+
+class Experienced(Scripted):
+    """A classifier that knows what it was trained on, and counts how often it is asked."""
+
+    def __init__(self, answers, ids, groups):
+        super().__init__(answers)
+        self.seen = Seen.of([Known(tuple(ids), tuple(groups))])
+        self.asked = 0
+
+    def predict(self, images):
+        self.asked += 1
+        return super().predict(images)
+
+
+def test_pictures_of_the_training_set_are_refused_before_any_is_predicted(six):
+    judged = Experienced(ANSWERS, ["0.png", "z.png"], ["p1", None])
+    with pytest.raises(LeakageError, match=r"trained on 1 pictures \(0\.png\) of the data"):
+        evaluate(judged, six)
+    assert judged.asked == 0
+
+
+def test_groups_of_the_training_set_are_refused(six):
+    judged = Experienced(ANSWERS, ["z.png"], ["p1"])
+    grouped = six.with_groups({"2.png": "p1"})
+    with pytest.raises(LeakageError, match=r"1 groups \(p1\)"):
+        evaluate(judged, grouped)
+
+
+def test_leakage_can_be_allowed_and_is_said(six):
+    judged = Experienced(ANSWERS, ["0.png", "3.png"], [None, None])
+    found = evaluate(judged, six, allow_leakage=True)
+    assert "trained on: 2 pictures (0.png, 3.png) of these" in found.summary()
+    assert found.to_dict()["trained_on"] == {"pictures": ("0.png", "3.png"), "groups": ()}
+    told = evaluate(judged, six, leaked=["0.png", "3.png"])
+    assert told.shared == found.shared
+
+
+def test_a_classifier_that_saw_other_pictures_is_not_suspected(six):
+    found = evaluate(Experienced(ANSWERS, ["z.png"], ["p9"]), six)
+    assert not found.shared
+    assert "trained on" not in found.summary()
+    assert evaluate(Scripted(ANSWERS), six).to_dict()["trained_on"] is None
 
 
 def test_leaked_ids_of_other_pictures_are_left_out_but_not_all_of_them(six, caplog):

@@ -19,6 +19,7 @@ from mri_tumor.manifest import Manifest
 from mri_tumor.models import checkpoint
 from mri_tumor.models.builders import set_frozen
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.evaluation import evaluate
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.runfolder import RunFolder
 from mri_tumor.models.training import train
@@ -235,6 +236,18 @@ def test_shared_pictures_are_refused_unless_allowed(pictures, parts, tmp_path):
     )
     leakage = classifier.manifest.sections["training"]["leakage"]
     assert (leakage["allowed"], leakage["shared_pictures"]) == (True, 6)
+
+
+def test_a_classifier_is_not_judged_by_what_it_was_trained_on(pictures, parts, tmp_path):
+    options = {"recipe": RECIPE.replace(epochs=1), "run_dir": tmp_path / "run"}
+    train(network(), *parts, **options)
+    classifier = Classifier.load(tmp_path / "run")
+    with pytest.raises(LeakageError, match="trained on"):
+        evaluate(classifier, pictures)
+    assert not evaluate(classifier, parts[1]).shared
+    both = train(network(), *parts, refit=True, recipe=options["recipe"], run_dir=tmp_path / "both")
+    with pytest.raises(LeakageError, match="trained on"):
+        evaluate(both, parts[1])
 
 
 def test_shared_groups_are_refused(parts, tmp_path):
