@@ -5,10 +5,13 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from mri_tumor.errors import ArgumentError, MriTumorError
 
 
 @contextlib.contextmanager
@@ -38,34 +41,58 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def whole_folder(path: str | Path) -> Iterator[Path]:
+def whole_folder(path: str | Path, *, key: str | None = None) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; put it in the place of `path` when the block ends well.
 
-    A folder that stands at `path` is replaced as a whole; after an exception it stands as it was.
+    A folder that stands at `path` is replaced as a whole; after an exception it stands as it was. The
+    temporary folder lies in a folder of its own, where notes on the work may be kept (`partial.parent`); all
+    of that goes when the block ends, whatever way it ends.
+
+    Args:
+        path: the folder to make.
+        key: what the content follows from. What a killed process left then lies in `.partial-<name>`, and is
+            handed to the next call if its key is the same, and emptied otherwise. One process at a time.
+
+    Raises:
+        MriTumorError: another process is making this folder, with a key.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
-    try:
-        yield partial
-        for file in partial.rglob("*"):
-            if file.is_file():
-                _flush(file)
-        partial.chmod(0o777 & ~_umask())
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".old-{path.name}-", dir=path.parent))
-            path.replace(old / path.name)
-            try:
-                partial.replace(path)
-            except OSError:
-                (old / path.name).replace(path)
-                raise
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
-        else:
-            partial.replace(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with _fresh(path) if key is None else _resumed(path, key) as work:
+        try:
+            partial = work / "new"
+            partial.mkdir(exist_ok=True)
+            yield partial
+            for file in partial.rglob("*"):
+                if file.is_file():
+                    _flush(file)
+            partial.chmod(0o777 & ~_umask())
+            _swap(partial, path, work / "old")
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def check_replaceable(path: str | Path, strange: Callable[[Path], str]) -> None:
+    """Refuse to write a folder in the place of something else.
+
+    Args:
+        path: the target. What is not there, or is an empty folder, is fine.
+        strange: says what shows a folder that holds something not to be an earlier one of the same kind; an
+            empty text if it is one.
+
+    Raises:
+        ArgumentError: it is a file, or a folder with other content.
+    """
+    path = Path(path)
+    if not path.exists():
+        return
+    found = f"{path} is a file" if not path.is_dir() else strange(path) if any(path.iterdir()) else ""
+    if found:
+        raise ArgumentError(
+            found,
+            "a new or empty folder, or an earlier one of the same kind, which is replaced",
+            "choose another folder",
+        )
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -88,6 +115,66 @@ def digest_of(value: Any) -> str:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _swap(new: Path, path: Path, old: Path) -> None:
+    if path.exists():
+        path.replace(old)
+    try:
+        new.replace(path)
+    except OSError:
+        if old.exists():
+            old.replace(path)
+        raise
+
+
+@contextlib.contextmanager
+def _fresh(path: Path) -> Iterator[Path]:
+    yield Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+
+
+@contextlib.contextmanager
+def _resumed(path: Path, key: str) -> Iterator[Path]:
+    work = path.parent / f".partial-{path.name}"
+    with _locked(work, path):
+        # A process killed between the two renames of a swap left the folder that was to be replaced here.
+        if (work / "old").exists() and not path.exists():
+            (work / "old").replace(path)
+        kept = work / "key"
+        if not kept.is_file() or kept.read_bytes() != key.encode():
+            for item in work.iterdir():
+                shutil.rmtree(item) if item.is_dir() else item.unlink()
+            write_text(kept, key)
+        yield work
+
+
+@contextlib.contextmanager
+def _locked(work: Path, path: Path) -> Iterator[None]:
+    """Make a folder and hold it; the system lets go of it when the process ends, however it ends."""
+    work.mkdir(exist_ok=True)
+    if sys.platform == "win32":  # it has no such lock on folders: there the caller sees to it
+        yield
+        return
+    handle = os.open(work, os.O_RDONLY)
+    try:
+        if not _lock(handle, work):
+            raise MriTumorError(
+                f"{path} is being written by another process", "one writer a folder", "wait until it is done"
+            )
+        yield
+    finally:
+        os.close(handle)
+
+
+def _lock(handle: int, work: Path) -> bool:
+    import fcntl
+
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Who held it may have removed it meanwhile, and a lock on what is gone protects nothing.
+        return work.stat().st_ino == os.fstat(handle).st_ino
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _flush(path: Path) -> None:

@@ -104,7 +104,7 @@ class TestWholeFolder:
         replace = Path.replace
 
         def fail(self: Path, other: Path) -> Path:
-            if self.name.startswith(".partial-"):
+            if self.name == "new":
                 raise PermissionError("no")
             return replace(self, other)
 

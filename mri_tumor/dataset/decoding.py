@@ -2,8 +2,10 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from queue import SimpleQueue
+from threading import Event
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -28,13 +30,18 @@ def thread_count() -> int:
     return os.cpu_count() or 1
 
 
-def read_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+def read_ahead(function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
     """Yield `function(item)` in the order of `items`, worked out in threads a few items ahead.
 
     At most four results a thread wait at any time, so a folder of any length takes bounded memory. An
     exception comes where its item's result would have come.
+
+    Args:
+        function: what is done with each item.
+        items: what is worked through.
+        threads: how many; None is one a processor.
     """
-    threads = thread_count()
+    threads = threads or thread_count()
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mri-tumor-decode")
     try:
@@ -45,6 +52,39 @@ def read_ahead(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
         while waiting:
             yield waiting.popleft().result()
     finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def interleaved(jobs: Sequence[Callable[[], Generator[R, None, None]]], threads: int) -> Iterator[R]:
+    """Yield what several jobs yield, as it comes; each job runs in one thread, `threads` of them at a time.
+
+    The first exception ends them all and is raised here.
+    """
+    found: SimpleQueue[R | Future[None]] = SimpleQueue()
+    stop = Event()
+
+    def drain(job: Callable[[], Generator[R, None, None]]) -> None:
+        stream = job()
+        for item in stream:
+            found.put(item)
+            if stop.is_set():
+                stream.close()
+                return
+
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="mri-tumor-job")
+    try:
+        for job in jobs:
+            pool.submit(drain, job).add_done_callback(found.put)
+        left = len(jobs)
+        while left:
+            item = found.get()
+            if isinstance(item, Future):
+                item.result()
+                left -= 1
+            else:
+                yield item
+    finally:
+        stop.set()
         pool.shutdown(cancel_futures=True)
 
 
@@ -62,7 +102,10 @@ def decode(record: Record, preprocess: Preprocess) -> Picture:
 
 
 def decoded(
-    records: Iterable[Record], preprocess: Preprocess, on_error: OnError = "raise"
+    records: Iterable[Record],
+    preprocess: Preprocess,
+    on_error: OnError = "raise",
+    threads: int | None = None,
 ) -> Iterator[tuple[Record, Picture | ReadError]]:
     """Yield each record with its picture, or with `on_error="skip"` with the error where there is none."""
 
@@ -74,7 +117,7 @@ def decoded(
                 raise
             return record, error
 
-    return read_ahead(attempt, records)
+    return read_ahead(attempt, records, threads)
 
 
 def check_on_error(on_error: str) -> None:

@@ -13,16 +13,25 @@ from google.protobuf.message import DecodeError
 
 from mri_tumor.dataset.decoding import Picture
 from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.shard_bytes import (
+    AGAIN,
+    UnpackedFiles,
+    broken,
+    check_count,
+    check_records,
+    payloads,
+    read,
+    whole,
+)
 from mri_tumor.errors import ManifestMismatch, MriTumorError, ShardError
-from mri_tumor.files import sha256_of
 from mri_tumor.manifest import FILE_NAME, Manifest
 
-_HEADER, _FOOTER = 12, 4  # a TFRecord's length with its checksum before, and the data's checksum behind
-_AGAIN = "write the shards again with dataset.write_tfrecords"
+ENDINGS = (".tfrecord", ".tfrecord.gz")
+COMPRESSIONS = (None, "gzip")
 
 
 class Place(NamedTuple):
-    """Where one record lies: shard, first byte and number of bytes of its data, and their CRC-32."""
+    """Where one record lies in a shard as unpacked: first byte, number of bytes, and their CRC-32."""
 
     shard: str
     start: int
@@ -42,13 +51,13 @@ class ShardRecord:
     place: Place
 
 
-def shard_name(place: int, shards: int) -> str:
+def shard_name(place: int, shards: int, compression: str | None = None) -> str:
     """Return the file name of a shard.
 
-    >>> shard_name(0, 4)
-    'part-00000-of-00004.tfrecord'
+    >>> shard_name(0, 4), shard_name(3, 4, "gzip")
+    ('part-00000-of-00004.tfrecord', 'part-00003-of-00004.tfrecord.gz')
     """
-    return f"part-{place:05d}-of-{shards:05d}.tfrecord"
+    return f"part-{place:05d}-of-{shards:05d}{ENDINGS[COMPRESSIONS.index(compression)]}"
 
 
 class ShardFolder:
@@ -72,9 +81,17 @@ class ShardFolder:
         self.labels: tuple[str, ...] = tuple(self.section["labels"])
         self.count: int = self.section["count"]
         self._check_names()
+        self._by_name = {card["name"]: card for card in self._cards}
+        self._unpacked = UnpackedFiles()
 
-    def records(self) -> Iterator[ShardRecord]:
+    def records(self, *, checksums: bool = False) -> Iterator[ShardRecord]:
         """Yield every record in order. Nothing comes out of a shard before its size and SHA-256 were checked.
+
+        One shard at a time is held in memory.
+
+        Args:
+            checksums: check every record's own CRC-32C too, which takes twice the time and finds only what
+                was damaged before the SHA-256 was taken.
 
         Raises:
             ShardError: a shard or a record is not what was written; names both.
@@ -82,10 +99,11 @@ class ShardFolder:
         seen: set[str] = set()
         counts: Counter[str] = Counter()
         for card in self._cards:
-            self._check_bytes(card)
+            if checksums:
+                self._check_records(card)
             for number, record in enumerate(self._read(card, len(seen))):
                 if record.id in seen:
-                    raise _broken(card["name"], number, f"repeats the id {record.id!r}")
+                    raise broken(card["name"], number, f"repeats the id {record.id!r}")
                 seen.add(record.id)
                 counts[self.labels[record.label]] += 1
                 yield record
@@ -93,72 +111,69 @@ class ShardFolder:
             raise ShardError(
                 f"{self.directory} holds {dict(counts)}",
                 f"{self.section['counts']}, as its manifest says",
-                _AGAIN,
+                AGAIN,
             )
 
     def picture(self, place: Place) -> Picture:
         """Return one record's picture, read anew from where `records` found it.
 
+        Compressed shards are unpacked to temporary files when the first picture is asked for.
+
         Raises:
             ShardError: the bytes there have changed since.
         """
-        with (self.directory / place.shard).open("rb") as file:
-            file.seek(place.start)
-            data = file.read(place.length)
+        card = self._by_name[place.shard]
+        path = self.directory / place.shard
+        if card.get("compression") is not None:
+            path = self._unpacked.path(place.shard, lambda: self._whole(card))
+        try:
+            with path.open("rb") as file:
+                file.seek(place.start)
+                data = file.read(place.length)
+        except OSError as error:
+            raise ShardError(f"shard {path} cannot be read ({error.strerror})", "a file", AGAIN) from error
         if zlib.crc32(data) != place.checksum:
             raise ShardError(
                 f"{place.shard}, the record at byte {place.start} changed while it was in use",
                 "shards that nobody writes to",
-                _AGAIN,
+                AGAIN,
             )
         return self._parsed(data, place, 0).picture
 
     def _check_names(self) -> None:
-        found = {path.name for path in self.directory.iterdir() if path.name.endswith(".tfrecord")}
+        found = {path.name for path in self.directory.iterdir() if path.name.endswith(ENDINGS)}
         named = [str(card["name"]) for card in self._cards]
-        usual = [shard_name(place, len(named)) for place in range(len(named))]
+        compression = self._cards[0].get("compression")
+        usual = [shard_name(place, len(named), compression) for place in range(len(named))]
         for name in (*(set(named) - found), *(found - set(named))):
             what = "is missing" if name in named else "is not in the manifest"
             raise ShardError(
-                f"{self.directory}: shard {name} {what}", f"the {len(named)} shards of the manifest", _AGAIN
+                f"{self.directory}: shard {name} {what}", f"the {len(named)} shards of the manifest", AGAIN
             )
         if named != usual or sum(card["records"] for card in self._cards) != self.count:
             raise ManifestMismatch(
                 f"{self.directory / FILE_NAME}: the list of shards contradicts itself",
                 f"{usual[0]}, ... that hold {self.count} records",
-                _AGAIN,
+                AGAIN,
             )
 
-    def _check_bytes(self, card: Mapping[str, Any]) -> None:
+    def _whole(self, card: Mapping[str, Any]) -> bytes:
+        return whole(self.directory / card["name"], card, self.preprocess.size**2)
+
+    def _check_records(self, card: Mapping[str, Any]) -> None:
         path = self.directory / card["name"]
-        if path.stat().st_size == card["bytes"] and sha256_of(path) == card["sha256"]:
-            return
-        # Reading on finds the record to name, if there is one.
-        for _ in self._read(card, None):
-            pass
-        raise ShardError(
-            f"shard {path} has {path.stat().st_size} bytes, SHA-256 {sha256_of(path):.12}...",
-            f"{card['bytes']} bytes, SHA-256 {card['sha256']:.12}... as the manifest says",
-            _AGAIN,
-        )
+        read(path, 1)
+        check_records(path, card)
 
-    def _read(self, card: Mapping[str, Any], first: int | None) -> Iterator[ShardRecord]:
-        name, number, start = str(card["name"]), 0, _HEADER
-        try:
-            for data in tf.data.TFRecordDataset(str(self.directory / name)).as_numpy_iterator():
-                record = self._parsed(data, Place(name, start, len(data), zlib.crc32(data)), number)
-                if first is not None and record.index != first + number:
-                    raise _broken(name, number, f"has index {record.index} where {first + number} should be")
-                number, start = number + 1, start + len(data) + _FOOTER + _HEADER
-                yield record
-        except tf.errors.DataLossError as error:
-            raise _broken(name, number, "is damaged or cut off: its checksum does not fit") from error
-        if number != card["records"]:
-            raise ShardError(
-                f"shard {self.directory / name} ends after record {number - 1}: {number} records",
-                f"{card['records']} records, as the manifest says",
-                _AGAIN,
-            )
+    def _read(self, card: Mapping[str, Any], first: int) -> Iterator[ShardRecord]:
+        name, number = str(card["name"]), 0
+        for start, data in payloads(name, self._whole(card)):
+            record = self._parsed(data, Place(name, start, len(data), zlib.crc32(data)), number)
+            if record.index != first + number:
+                raise broken(name, number, f"has index {record.index} where {first + number} should be")
+            number += 1
+            yield record
+        check_count(self.directory / name, number, card)
 
     def _parsed(self, data: bytes, place: Place, number: int) -> ShardRecord:
         try:
@@ -169,16 +184,14 @@ class ShardFolder:
             )
             text, together = name.decode(), group.decode() or None
         except (DecodeError, ValueError) as error:
-            raise _broken(place.shard, number, f"is not an example of this library ({error})") from error
+            raise broken(place.shard, number, f"is not an example of this library ({error})") from error
         size = self.preprocess.size
         if not (height == width == size and len(image) == size * size):
-            raise _broken(
+            raise broken(
                 place.shard, number, f"has {len(image)} bytes for {height} x {width} where size is {size}"
             )
         if not 0 <= label < len(self.labels):
-            raise _broken(
-                place.shard, number, f"has label {label} where there are {len(self.labels)} classes"
-            )
+            raise broken(place.shard, number, f"has label {label} where there are {len(self.labels)} classes")
         picture = np.frombuffer(image, np.uint8).reshape(size, size, 1)
         return ShardRecord(picture, label, text, together, index, place)
 
@@ -189,40 +202,40 @@ def _only(values: Any) -> Any:
     return values.value[0]
 
 
-def _broken(shard: str, number: int, what: str) -> ShardError:
-    return ShardError(f"shard {shard}: record {number} {what}", "the record as it was written", _AGAIN)
-
-
 def _sections(manifest: Manifest, path: Path) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     data: Any = manifest.sections.get("data")
     cards: Any = manifest.sections.get("shards")
     wanted = {"labels": list, "preprocess": dict, "preprocess_digest": str, "count": int, "counts": dict}
     entries = {"name": str, "records": int, "bytes": int, "sha256": str}
     listed = isinstance(cards, list) and cards and all(_has(card, entries) for card in cards)
+    packed = [card.get("compression") for card in cards] if listed else []
+    listed = listed and packed[0] in COMPRESSIONS and packed.count(packed[0]) == len(packed)
     if listed and _has(data, wanted) and all(isinstance(label, str) for label in data["labels"]):
         return data, cards
     raise ManifestMismatch(
         f"{path} lacks what shards need",
         f"sections data ({', '.join(wanted)}) and shards ({', '.join(entries)})",
-        _AGAIN,
+        AGAIN,
     )
 
 
 def _has(section: Any, types: Mapping[str, type]) -> bool:
-    return isinstance(section, dict) and all(
-        isinstance(section.get(key), kind) for key, kind in types.items()
-    )
+    return isinstance(section, dict) and all(_is(section.get(key), kind) for key, kind in types.items())
+
+
+def _is(value: Any, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and (kind is not int or value >= 0)
 
 
 def _preprocess(section: Mapping[str, Any], path: Path) -> Preprocess:
     try:
         preprocess = Preprocess.from_dict(section["preprocess"])
     except MriTumorError as error:
-        raise ManifestMismatch(f"{path}: {error.found}", error.expected, _AGAIN) from error
+        raise ManifestMismatch(f"{path}: {error.found}", error.expected, AGAIN) from error
     if preprocess.digest != section["preprocess_digest"]:
         raise ManifestMismatch(
             f"{path} names preprocessing {section['preprocess_digest']:.12}",
             f"{preprocess.digest:.12}",
-            _AGAIN,
+            AGAIN,
         )
     return preprocess

@@ -1,33 +1,35 @@
 """A catalog's pictures as TFRecord shards: preprocessed once, verified before every use.
 
-A shard folder holds `part-00000-of-00004.tfrecord`, ... and `manifest.json`. Each record is a
+A shard folder holds `part-00000-of-00008.tfrecord`, ... and `manifest.json`. Each record is a
 `tf.train.Example` with the features `image` (raw uint8 bytes, row by row), `height`, `width`, `label` (place
 in the manifest's labels), `id`, `group` (empty if unknown) and `index` (position in the set). The same
-catalog and preprocessing give the same bytes, whatever the number of threads; nothing of the clock is in
-them.
+catalog and preprocessing give the same bytes, whatever the number of threads and interruptions; nothing of
+the clock is in them.
 """
 
 import logging
 from collections import Counter
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.decoding import OnError, Picture, check_on_error, decoded
+from mri_tumor.dataset.decoding import OnError, check_on_error, thread_count
 from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.dataset.shards import ShardFolder, shard_name
-from mri_tumor.errors import ArgumentError, CatalogError, ManifestMismatch, ReadError, ShardError
-from mri_tumor.files import sha256_of, whole_folder
+from mri_tumor.dataset.shard_writer import Compression, Plan, write_shards
+from mri_tumor.dataset.shards import COMPRESSIONS, ENDINGS, ShardFolder
+from mri_tumor.errors import ArgumentError, CatalogError, ManifestMismatch, ShardError
+from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
 
+_ONE_SHARD = 200  # up to here one file will do
 _RECORDS_A_SHARD = 2000  # about 100 MB at 224 x 224
+_TOGETHER = 8  # 1, 2, 4 or 8 workers get equal numbers of files
 
 
 def write_tfrecords(
@@ -36,41 +38,50 @@ def write_tfrecords(
     *,
     preprocess: Preprocess | None = None,
     shards: int | None = None,
+    compression: Compression = None,
     on_error: OnError = "raise",
+    workers: int | None = None,
 ) -> Manifest:
     """Read, preprocess and store every picture of a catalog; the folder appears when all of it is written.
+
+    A call that was killed is taken up again by the next one with the same arguments, the same files and the
+    same library versions: finished shards are checked and kept, the others written, and the bytes are those
+    of a call that was never interrupted. Until then its work lies in `.partial-<name>` beside `directory`.
+    Any other call for the same directory empties that first. After an exception nothing is left.
 
     Args:
         catalog: the pictures; a record's place in it becomes its `index`.
         directory: the folder to make. A shard folder that stands there is replaced as a whole.
         preprocess: what is done with each picture; `Preprocess()` if None.
-        shards: the number of files, 1 to the number of pictures. None: one for every 2000 pictures begun.
+        shards: the number of files, 1 to the number of pictures; their sizes differ by one picture at most.
+            For W workers that read files of their own choose a multiple of W. None: one file up to 200
+            pictures; beyond, the smallest multiple of 8 with at most 2000 pictures a file.
+        compression: None, or `"gzip"`, which is read back by itself. Preprocessed pictures shrink to about
+            half; writing and reading take several times as long.
         on_error: `"raise"` stops at the first picture that cannot be read; `"skip"` leaves it out, counts it
             in a warning and lists it in the manifest's section `skipped`. The index runs without a gap.
+        workers: threads that read and write, None: one a processor. The bytes do not depend on it. Each
+            holds one picture as read and at most six as stored, so memory does not grow with the catalog.
 
     Returns:
         The manifest that was written: kind `"shards"`, sections `data`, `shards` and `skipped`.
 
     Raises:
-        ArgumentError: an argument is of a wrong type or outside its range.
+        ArgumentError: an argument is of a wrong type or outside its range, or `directory` holds something
+            else than shards.
         CatalogError: the catalog is empty, or no picture of it can be read.
         ReadError: a picture cannot be read; names its id.
-        ShardError: `directory` holds something else than shards.
+        ShardError: the folder cannot be written, as on a full disk.
     """
-    preprocess = _checked(catalog, preprocess, on_error)
-    number = _shard_count(len(catalog), shards)
-    _check_replaceable(Path(directory))
-    with whole_folder(directory) as partial:
-        kept, skipped, cards = _write(catalog, partial, preprocess, number, on_error)
-        manifest = Manifest(
-            "shards",
-            {
-                "data": data_section(kept, preprocess),
-                "shards": cards,
-                "skipped": skipped,
-            },
-        )
-        manifest.save(partial)
+    plan = _plan(catalog, preprocess, shards, compression, on_error)
+    workers = thread_count() if workers is None else check_whole("workers", workers, 1)
+    check_replaceable(directory, _strange)
+    try:
+        with whole_folder(directory, key=plan.key) as partial:
+            manifest = _write(plan, partial, workers)
+    except (OSError, tf.errors.OpError) as error:
+        raise _unwritable(plan, directory, error) from error
+    skipped = manifest.sections["skipped"]
     if skipped:
         logger.warning("%d of %d pictures left out of %s", len(skipped), len(catalog), directory)
     return manifest
@@ -88,7 +99,7 @@ def verify_tfrecords(directory: str | Path) -> Manifest:
         ManifestMismatch: the manifest is missing, damaged, or not that of shards.
     """
     folder = ShardFolder(directory)
-    for _ in track(folder.records(), "verifying shards", folder.count):
+    for _ in track(folder.records(checksums=True), "verifying shards", folder.count):
         pass
     return folder.manifest
 
@@ -131,52 +142,40 @@ def some_of(catalog: Catalog, kept: list[Record], skipped: list[dict[str, str]])
     return Catalog(kept, catalog.classes) if skipped else catalog
 
 
-def _write(
-    catalog: Catalog, folder: Path, preprocess: Preprocess, shards: int, on_error: OnError
-) -> tuple[Catalog, list[dict[str, str]], list[dict[str, Any]]]:
-    kept: list[Record] = []
-    skipped: list[dict[str, str]] = []
-    cards: list[dict[str, Any]] = []
-    stream = track(decoded(catalog, preprocess, on_error), "writing shards", len(catalog))
-    for place in range(shards):
-        # Bounds follow from the catalog's length alone, so a skipped picture moves no other to another shard.
-        share = len(catalog) * (place + 1) // shards - len(catalog) * place // shards
-        path, before = folder / shard_name(place, shards), len(kept)
-        with tf.io.TFRecordWriter(str(path)) as writer:
-            for record, picture in islice(stream, share):
-                if isinstance(picture, ReadError):
-                    skipped.append({"id": record.id, "reason": picture.found})
-                    continue
-                label = catalog.classes.index(record.label)
-                writer.write(_serialised(record, picture, label, len(kept)))
-                kept.append(record)
-        cards.append(_card(path, len(kept) - before))
-    next(stream, None)  # past its last item the stream says how long it took
-    return some_of(catalog, kept, skipped), skipped, cards
+def _write(plan: Plan, folder: Path, workers: int) -> Manifest:
+    notes = write_shards(plan, folder, folder.parent / "notes", workers)
+    skipped = [picture for note in notes for picture in note["skipped"]]
+    gone = {picture["id"] for picture in skipped}
+    kept = some_of(plan.catalog, [record for record in plan.catalog if record.id not in gone], skipped)
+    how = {} if plan.compression is None else {"compression": plan.compression}
+    cards = [{name: note[name] for name in ("name", "records", "bytes", "sha256")} | how for note in notes]
+    sections = {"data": data_section(kept, plan.preprocess), "shards": cards, "skipped": skipped}
+    manifest = Manifest("shards", sections)
+    manifest.save(folder)
+    return manifest
 
 
-def _serialised(record: Record, picture: Picture, label: int, index: int) -> bytes:
-    texts = {"image": picture.tobytes(), "id": record.id.encode(), "group": (record.group or "").encode()}
-    numbers = {"height": picture.shape[0], "width": picture.shape[1], "label": label, "index": index}
-    features = {name: tf.train.Feature(bytes_list={"value": [value]}) for name, value in texts.items()}
-    features |= {name: tf.train.Feature(int64_list={"value": [value]}) for name, value in numbers.items()}
-    example = tf.train.Example(features=tf.train.Features(feature=features))
-    data: bytes = example.SerializeToString(deterministic=True)
-    return data
+def _unwritable(plan: Plan, directory: str | Path, error: Exception) -> ShardError:
+    reason = getattr(error, "strerror", None) or getattr(error, "message", None) or error
+    need = len(plan.catalog) * (plan.preprocess.size**2 + 500) / 1e6
+    return ShardError(
+        f"{directory} cannot be written: {reason}",
+        f"a disk with room for about {need:.0f} MB, and the right to write there",
+        "free some space, or choose another folder",
+    )
 
 
-def _card(path: Path, records: int) -> dict[str, Any]:
-    return {"name": path.name, "records": records, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-
-
-def _checked(catalog: Any, preprocess: Any, on_error: str) -> Preprocess:
+def _plan(catalog: Any, preprocess: Any, shards: int | None, compression: Any, on_error: OnError) -> Plan:
     if not isinstance(catalog, Catalog):
         raise ArgumentError(
             f"catalog is a {type(catalog).__name__}", "a Catalog", "pass dataset.scan(folder)"
         )
     check_catalog(catalog)
     check_on_error(on_error)
-    return checked_preprocess(preprocess) or Preprocess()
+    if compression not in COMPRESSIONS:
+        raise ArgumentError(f"compression is {compression!r}", '"gzip" or None', "pass one of the two")
+    preprocess = checked_preprocess(preprocess) or Preprocess()
+    return Plan(catalog, preprocess, _shard_count(len(catalog), shards), on_error, compression)
 
 
 def checked_preprocess(preprocess: Any) -> Preprocess | None:
@@ -194,7 +193,7 @@ def checked_preprocess(preprocess: Any) -> Preprocess | None:
 
 def _shard_count(pictures: int, shards: int | None) -> int:
     if shards is None:
-        return -(-pictures // _RECORDS_A_SHARD)
+        return 1 if pictures <= _ONE_SHARD else _TOGETHER * -(-pictures // (_TOGETHER * _RECORDS_A_SHARD))
     if check_whole("shards", shards, 1) > pictures:
         raise ArgumentError(
             f"shards is {shards} for {pictures} pictures", f"1 to {pictures}", "pass fewer shards"
@@ -202,19 +201,12 @@ def _shard_count(pictures: int, shards: int | None) -> int:
     return int(shards)
 
 
-def _check_replaceable(directory: Path) -> None:
-    expected, fix = "a new or empty folder, or one that holds shards only", "choose another folder"
-    if not directory.exists():
-        return
-    if not directory.is_dir():
-        raise ShardError(f"{directory} is a file", expected, fix)
-    names = {path.name for path in directory.iterdir()}
-    if not names:
-        return
+def _strange(directory: Path) -> str:
+    """Return what in a folder does not belong to shards, or an empty text."""
     try:
         Manifest.load(directory, kind="shards")
     except ManifestMismatch as error:
-        raise ShardError(f"{directory} is no shard folder: {error.found}", expected, fix) from error
-    strange = sorted(name for name in names - {FILE_NAME} if not name.endswith(".tfrecord"))
-    if strange:
-        raise ShardError(f"{directory} also holds {strange[0]!r}", expected, fix)
+        return f"{directory} is no shard folder: {error.found}"
+    names = {path.name for path in directory.iterdir()} - {FILE_NAME}
+    others = sorted(name for name in names if not name.endswith(ENDINGS))
+    return f"{directory} also holds {others[0]!r}" if others else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 
 from mri_tumor.errors import ArgumentError, ManifestMismatch
-from mri_tumor.files import whole_folder
+from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.decision import decide
 
@@ -56,15 +56,12 @@ def check_target(directory: str | Path, marker: str, *, kind: str | None = None)
     Raises:
         ArgumentError: it is a file, or a folder with other content.
     """
-    path = Path(directory)
-    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    if not (path / marker).is_file() or not _is_of(path, kind):
-        raise ArgumentError(
-            f"{path} exists and holds something else",
-            "a new or empty folder, or an earlier one of the same kind, which is replaced",
-            "choose another folder",
-        )
+
+    def strange(path: Path) -> str:
+        earlier = (path / marker).is_file() and _is_of(path, kind)
+        return "" if earlier else f"{path} exists and holds something else"
+
+    check_replaceable(directory, strange)
 
 
 def _is_of(path: Path, kind: str | None) -> bool:

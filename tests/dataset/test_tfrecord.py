@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from mri_tumor.dataset import decoding
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.dataset.tfrecord import verify_tfrecords, write_tfrecords
-from mri_tumor.errors import ArgumentError, CatalogError, ReadError, ShardError
+from mri_tumor.dataset.shards import ShardFolder
+from mri_tumor.dataset.tfrecord import _shard_count, verify_tfrecords, write_tfrecords
+from mri_tumor.errors import ArgumentError, CatalogError, ReadError
 from mri_tumor.manifest import Manifest
 
 SMALL = Preprocess(size=16)
@@ -96,13 +96,28 @@ def test_a_records_bytes_are_the_same_for_ever(folder: Path) -> None:
     assert places == sorted(places)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 7])
-def test_same_bytes_whatever_the_thread_count(
-    catalog: Catalog, folder: Path, tmp_path: Path, threads: int, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_same_bytes_whatever_the_number_of_workers(
+    make_folder: Callable[..., Path], tmp_path: Path, compression: str | None, on_error: str
 ) -> None:
-    monkeypatch.setattr(decoding, "thread_count", lambda: threads)
-    write_tfrecords(catalog, tmp_path / "again", preprocess=SMALL, shards=3)
-    assert contents(tmp_path / "again") == contents(folder)
+    found = scan(make_folder(per_class=3))
+    if on_error == "skip":
+        for place in (0, 5, 6):
+            found.paths[place].write_bytes(b"no picture")
+    for workers in (1, 2, 7):
+        write_tfrecords(
+            found,
+            tmp_path / str(workers),
+            preprocess=SMALL,
+            shards=3,
+            compression=compression,
+            on_error=on_error,
+            workers=workers,
+        )
+        assert contents(tmp_path / str(workers)) == contents(tmp_path / "1")
+    indices = [record.index for record in ShardFolder(tmp_path / "1").records(checksums=True)]
+    assert indices == list(range(12 if on_error == "raise" else 9))
 
 
 def test_shards_hold_nothing_of_where_the_pictures_lay(
@@ -116,10 +131,16 @@ def test_shards_hold_nothing_of_where_the_pictures_lay(
 def test_default_number_of_shards_follows_from_the_count(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mri_tumor.dataset.tfrecord._RECORDS_A_SHARD", 5)
-    for count, shards in ((5, 1), (6, 2), (12, 3)):
+    monkeypatch.setattr("mri_tumor.dataset.tfrecord._ONE_SHARD", 5)
+    monkeypatch.setattr("mri_tumor.dataset.tfrecord._RECORDS_A_SHARD", 1)
+    for count, shards in ((5, 1), (8, 8)):
         manifest = write_tfrecords(catalog[:count], tmp_path / str(count), preprocess=SMALL)
         assert len(manifest.sections["shards"]) == shards
+
+
+def test_default_number_of_shards_is_one_that_workers_can_share() -> None:
+    numbers = [_shard_count(pictures, None) for pictures in (1, 200, 201, 2870, 16_000, 16_001, 200_000)]
+    assert numbers == [1, 1, 8, 8, 8, 16, 104]
 
 
 def test_unicode_ids_survive(make_folder: Callable[..., Path], tmp_path: Path) -> None:
@@ -149,7 +170,7 @@ def test_other_folders_are_not_overwritten(catalog: Catalog, folder: Path, tmp_p
         (folder, r"notes\.txt"),
         (other / "chapter1.txt", "a file"),
     ):
-        with pytest.raises(ShardError, match=what):
+        with pytest.raises(ArgumentError, match=what):
             write_tfrecords(catalog, place, preprocess=SMALL)
     assert (other / "chapter1.txt").read_text() == "long work"
     assert (folder / "notes.txt").read_text() == "mine"
@@ -158,7 +179,7 @@ def test_other_folders_are_not_overwritten(catalog: Catalog, folder: Path, tmp_p
 def test_a_run_folder_is_not_overwritten(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     Manifest("run", {}).save(tmp_path / "run")
-    with pytest.raises(ShardError, match="kind 'run'"):
+    with pytest.raises(ArgumentError, match="kind 'run'"):
         write_tfrecords(catalog, tmp_path / "run", preprocess=SMALL)
 
 
