@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.mixup import MixUp
     from mri_tumor.dataset.phantom import make_phantoms
     from mri_tumor.dataset.pipeline import load, preview
+    from mri_tumor.dataset.pixel_statistics import Statistics, statistics
     from mri_tumor.dataset.preprocess import Preprocess
     from mri_tumor.dataset.reader import read_image
     from mri_tumor.dataset.split import folds
@@ -27,6 +28,7 @@ __all__ = [
     "MixUp",
     "Preprocess",
     "Record",
+    "Statistics",
     "audit",
     "folds",
     "load",
@@ -35,6 +37,7 @@ __all__ = [
     "read_image",
     "scan",
     "split",
+    "statistics",
     "verify_tfrecords",
     "write_tfrecords",
 ]
@@ -48,12 +51,14 @@ __getattr__, __dir__ = attach(
         "MixUp": ".mixup",
         "Preprocess": ".preprocess",
         "Record": ".catalog",
+        "Statistics": ".pixel_statistics",
         "folds": ".split",
         "load": ".pipeline",
         "make_phantoms": ".phantom",
         "preview": ".pipeline",
         "read_image": ".reader",
         "scan": ".catalog",
+        "statistics": ".pixel_statistics",
         "verify_tfrecords": ".tfrecord",
         "write_tfrecords": ".tfrecord",
     },

@@ -94,8 +94,17 @@ def decode(record: Record, preprocess: Preprocess) -> Picture:
     Raises:
         ReadError: it cannot be read; names the record's id.
     """
+    return preprocess(read_record(record))
+
+
+def read_record(record: Record) -> NDArray[np.uint8]:
+    """Return one record's picture as read: uint8 `(H, W)`.
+
+    Raises:
+        ReadError: it cannot be read; names the record's id.
+    """
     try:
-        return preprocess(read_image(record.path))
+        return read_image(record.path)
     except MriTumorError as error:
         found = f"picture {record.id!r}: {error.found}"
         raise ReadError(found, error.expected, error.fix) from error

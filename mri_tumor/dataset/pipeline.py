@@ -1,11 +1,14 @@
 """Catalog or shards to `tf.data`: decoded once, shuffled and augmented anew for every epoch.
 
 Order and augmentation are functions of (seed, epoch, index): `load(..., epoch=7)` alone gives what epoch 7
-of a run saw, and a catalog gives the same bytes as the shards written from it.
+of a run saw, and a catalog gives the same bytes as the shards written from it. Several workers cut every
+batch of that epoch between them, so what all of them see together is what one process sees alone.
 """
 
 import logging
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +32,16 @@ logger = logging.getLogger(__name__)
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pictures that `Examples` keeps in memory; beyond it they are read again every epoch."""
 
+Cut = Callable[[NDArray[np.int64]], NDArray[np.int64]]
+"""From a batch's places to those that one worker gets."""
+
 
 class Examples:
     """The pictures of a catalog or a shard folder, ready for any number of epochs.
 
     All pictures are read and checked here, once. Up to 2 GiB of them (42 000 at 224 x 224) stay in memory as
-    uint8, and take twice that for a moment. Beyond it every epoch reads them again: a file that was damaged
-    meanwhile stops it with a `tf.errors.OpError` whose text holds ours.
+    uint8. Beyond it every epoch reads them again: a file that was damaged meanwhile stops it with a
+    `tf.errors.OpError` whose text holds ours.
 
     Args:
         source: a Catalog, or a folder that `write_tfrecords` made.
@@ -89,10 +95,14 @@ class Examples:
         shuffle: bool = False,
         seed: int = 0,
         epoch: int = 0,
+        *,
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
         """Return one epoch as batches; arguments and elements as in `load`."""
         check_whole("batch_size", batch_size, 1)
         _check_augment(augment)
+        _check_workers(batch_size, worker, workers)
         order = shuffled(self.count, seed, epoch)
         if not shuffle:
             order = np.arange(self.count, dtype=np.int64)
@@ -104,39 +114,63 @@ class Examples:
             chosen = {"label": tf.gather(labels, places), "id": tf.gather(ids, places)}
             return {"image": images, **chosen, "index": places}
 
+        def cut(batch: NDArray[np.int64]) -> NDArray[np.int64]:
+            return worker_part(batch, worker, workers)
+
         stream = self._streamed if self._images is None else self._gathered
-        data = stream(order, batch_size)
+        data = stream(order, batch_size, cut)
         # A fixed order of the results is what makes a run repeatable; TensorFlow's default may change.
         finish = tf.autograph.experimental.do_not_convert(finish)
         data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return data.prefetch(tf.data.AUTOTUNE)
 
-    def _read(self, on_error: OnError) -> Any:
+    def _read(self, on_error: OnError) -> NDArray[np.uint8] | None:
         size = self.preprocess.size
         shape = (self._store.most, size, size, 1)
-        kept = np.empty(shape, np.uint8) if np.prod(shape, dtype=np.int64) <= MEMORY_LIMIT else None
+        kept = np.empty(shape, np.uint8) if math.prod(shape) <= MEMORY_LIMIT else None
         count = self._store.read_all(kept, on_error)
         if kept is None:
             logger.info("%d pictures take more than %d bytes: read anew every epoch", count, MEMORY_LIMIT)
             return None
-        with tf.device("CPU:0"):
-            return tf.constant(kept[:count])
+        return kept[:count]
 
-    def _gathered(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
-        images = self._images
-        places = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-        chosen = tf.autograph.experimental.do_not_convert(lambda batch: (batch, tf.gather(images, batch)))
-        return places.map(chosen)
+    def _gathered(self, order: NDArray[np.int64], batch_size: int, cut: Cut) -> tf.data.Dataset:
+        images, size = self._images, self.preprocess.size
 
-    def _streamed(self, order: NDArray[np.int64], batch_size: int) -> tf.data.Dataset:
+        # NumPy, not a TensorFlow constant of all pictures, which would be a second copy of them.
+        def gather(batch: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+            places = cut(batch)
+            return places, np.take(images, places, axis=0)
+
+        def chosen(batch: Any) -> tuple[Any, Any]:
+            places, found = tf.numpy_function(gather, [batch], (tf.int64, tf.uint8), stateful=False)
+            return tf.ensure_shape(places, (None,)), tf.ensure_shape(found, (None, size, size, 1))
+
+        batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+        return batches.map(tf.autograph.experimental.do_not_convert(chosen))
+
+    def _streamed(self, order: NDArray[np.int64], batch_size: int, cut: Cut) -> tf.data.Dataset:
         size = self.preprocess.size
-        signature = (tf.TensorSpec((), tf.int64), tf.TensorSpec((size, size, 1), tf.uint8))
+        signature = (tf.TensorSpec((None,), tf.int64), tf.TensorSpec((None, size, size, 1), tf.uint8))
+        parts = [cut(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
 
-        def pairs() -> Iterator[tuple[np.int64, NDArray[np.uint8]]]:
-            return zip(order, self._store.pictures(order), strict=True)
+        def batches() -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
+            stream = self._store.pictures(np.concatenate(parts))
+            for part in parts:
+                pictures = list(islice(stream, len(part)))
+                yield part, np.array(pictures, np.uint8).reshape(-1, size, size, 1)
 
-        data = tf.data.Dataset.from_generator(pairs, output_signature=signature)
-        return data.apply(tf.data.experimental.assert_cardinality(len(order))).batch(batch_size)
+        data = tf.data.Dataset.from_generator(batches, output_signature=signature)
+        return data.apply(tf.data.experimental.assert_cardinality(len(parts)))
+
+
+def worker_part(batch: NDArray[np.int64], worker: int, workers: int) -> NDArray[np.int64]:
+    """Return what one of several workers gets of a batch: the cuts are as even as they can be, in order.
+
+    >>> [worker_part(np.arange(5), worker, 2).tolist() for worker in range(2)]
+    [[0, 1], [2, 3, 4]]
+    """
+    return batch[len(batch) * worker // workers : len(batch) * (worker + 1) // workers]
 
 
 def load(
@@ -147,6 +181,9 @@ def load(
     shuffle: bool = False,
     seed: int = 0,
     epoch: int = 0,
+    *,
+    worker: int = 0,
+    workers: int = 1,
 ) -> tf.data.Dataset:
     """Return one epoch of a catalog or a shard folder as a `tf.data.Dataset`.
 
@@ -161,6 +198,12 @@ def load(
         shuffle: a new order for every (seed, epoch), over the whole set; otherwise the order of the source.
         seed: from 0.
         epoch: from 0.
+        worker: which of several workers this is, from 0. Every batch is cut between them, in order: worker
+            w of W gets the rows from n*w//W to n*(w+1)//W of its n. So all workers have the same number of
+            batches, their b-th parts one after the other are the b-th batch of one process alone, and no
+            picture is lost or seen twice. Only the last batch, when it is short, may be cut unevenly; with
+            fewer pictures than workers some parts of it are empty.
+        workers: how many there are; `batch_size`, the size of the whole batch, is a multiple of it.
 
     Returns:
         Batches as dicts: `"image"` uint8 (B, size, size, 1), `"label"` int64 (B,), `"id"` string (B,) and
@@ -171,7 +214,9 @@ def load(
     """
     check_whole("batch_size", batch_size, 1)
     _check_augment(augment)
-    return Examples(source, preprocess).batches(batch_size, augment, shuffle, seed, epoch)
+    _check_workers(batch_size, worker, workers)
+    examples = Examples(source, preprocess)
+    return examples.batches(batch_size, augment, shuffle, seed, epoch, worker=worker, workers=workers)
 
 
 def preview(
@@ -219,3 +264,16 @@ def preview(
 def _check_augment(augment: Any) -> None:
     if augment is not None and not isinstance(augment, Augment):
         raise ArgumentError(f"augment is {augment!r}", "an Augment or None", "pass dataset.Augment()")
+
+
+def _check_workers(batch_size: int, worker: Any, workers: Any) -> None:
+    if check_whole("worker", worker, 0) >= check_whole("workers", workers, 1):
+        raise ArgumentError(
+            f"worker is {worker} of {workers} workers", f"0 to {workers - 1}", "count workers from 0"
+        )
+    if batch_size % workers:
+        raise ArgumentError(
+            f"batch_size is {batch_size} for {workers} workers",
+            f"a multiple of {workers}: it is the size of the batch that they share",
+            f"pass batch_size={workers * -(-batch_size // workers)}",
+        )

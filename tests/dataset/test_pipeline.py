@@ -11,7 +11,7 @@ from mri_tumor.dataset import decoding, pipeline
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.draws import shuffled
-from mri_tumor.dataset.pipeline import Examples, load, preview
+from mri_tumor.dataset.pipeline import Examples, load, preview, worker_part
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
 from mri_tumor.dataset.tfrecord import write_tfrecords
@@ -252,6 +252,10 @@ def test_other_preprocessing_than_the_shards_own_is_refused(shards: Path) -> Non
         ({"augment": 15}, "augment is 15"),
         ({"seed": -1}, "seed is -1"),
         ({"epoch": 0.5}, r"epoch is 0\.5"),
+        ({"workers": 0}, "workers is 0"),
+        ({"worker": 2, "workers": 2}, "worker is 2 of 2 workers"),
+        ({"worker": -1}, "worker is -1"),
+        ({"batch_size": 5, "workers": 2}, "batch_size is 5 for 2 workers"),
     ],
 )
 def test_bad_arguments(catalog: Catalog, wrong: dict, what: str) -> None:
@@ -289,6 +293,59 @@ def test_preview_of_few_pictures_without_augmentation(catalog: Catalog) -> None:
     assert "augmented" not in figure.get_suptitle()
     with pytest.raises(ArgumentError, match="count is 0"):
         preview(catalog, augment=None, count=0)
+
+
+@pytest.mark.parametrize("limit", [0, 2**31])
+@pytest.mark.parametrize(("workers", "batch_size"), [(2, 4), (3, 3), (4, 8), (5, 5)])
+def test_workers_parts_together_are_the_batches_of_one_process(
+    catalog: Catalog, shards: Path, workers: int, batch_size: int, limit: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "MEMORY_LIMIT", limit)
+    how = {"batch_size": batch_size, "augment": AUGMENT, "shuffle": True, "seed": 3, "epoch": 1}
+    alone = list(load(catalog[:11], SMALL, **how).as_numpy_iterator())
+    examples = Examples(catalog[:11], SMALL)
+    parts = [examples.batches(**how, worker=worker, workers=workers) for worker in range(workers)]
+    assert {len(part) for part in parts} == {len(alone)}
+    for whole, *cuts in zip(alone, *(part.as_numpy_iterator() for part in parts), strict=True):
+        for name in whole:
+            np.testing.assert_array_equal(np.concatenate([cut[name] for cut in cuts]), whole[name])
+        if len(whole["index"]) == batch_size:
+            assert {len(cut["index"]) for cut in cuts} == {batch_size // workers}
+
+
+@given(count=st.integers(1, 60), workers=st.integers(1, 9))
+def test_every_cut_is_even_and_loses_nothing(count: int, workers: int) -> None:
+    parts = [worker_part(np.arange(count), worker, workers) for worker in range(workers)]
+    assert np.concatenate(parts).tolist() == list(range(count))
+    lengths = [len(part) for part in parts]
+    assert max(lengths) - min(lengths) <= 1
+
+
+def test_load_cuts_as_examples_do(catalog: Catalog, shards: Path) -> None:
+    how = {"batch_size": 4, "shuffle": True, "worker": 1, "workers": 2}
+    assert_same(load(catalog, SMALL, **how), Examples(shards).batches(**how))
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="this system does not say it")
+def test_pictures_are_in_memory_once(tmp_path: Path, make_folder: Callable[..., Path]) -> None:
+    spec = Preprocess(size=640)
+    write_tfrecords(scan(make_folder(per_class=40)), tmp_path / "large", preprocess=spec, shards=16)
+    pictures = 160 * 640 * 640
+    Examples(tmp_path / "large")  # TensorFlow's own start is not counted
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")
+    examples = Examples(tmp_path / "large")
+    next(iter(examples.batches(batch_size=4, shuffle=True)))
+    assert examples.count == 160
+    # All pictures once, one shard of sixteen twice, a few batches.
+    assert (_resident("VmHWM") - before) / pictures < 1.4
+
+
+def _resident(name: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name):
+            return int(line.split()[1]) * 1024
+    raise AssertionError(name)
 
 
 @pytest.mark.realdata
