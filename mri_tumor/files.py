@@ -59,17 +59,14 @@ def whole_folder(path: str | Path, *, key: str | None = None) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with _fresh(path) if key is None else _resumed(path, key) as work:
-        try:
-            partial = work / "new"
-            partial.mkdir(exist_ok=True)
-            yield partial
-            for file in partial.rglob("*"):
-                if file.is_file():
-                    _flush(file)
-            partial.chmod(0o777 & ~_umask())
-            _swap(partial, path, work / "old")
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        partial = work / "new"
+        partial.mkdir(exist_ok=True)
+        yield partial
+        for file in partial.rglob("*"):
+            if file.is_file():
+                _flush(file)
+        partial.chmod(0o777 & ~_umask())
+        _swap(partial, path, work / "old")
 
 
 def check_replaceable(path: str | Path, strange: Callable[[Path], str]) -> None:
@@ -130,7 +127,11 @@ def _swap(new: Path, path: Path, old: Path) -> None:
 
 @contextlib.contextmanager
 def _fresh(path: Path) -> Iterator[Path]:
-    yield Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+    work = Path(tempfile.mkdtemp(prefix=f".partial-{path.name}-", dir=path.parent))
+    try:
+        yield work
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -140,12 +141,19 @@ def _resumed(path: Path, key: str) -> Iterator[Path]:
         # A process killed between the two renames of a swap left the folder that was to be replaced here.
         if (work / "old").exists() and not path.exists():
             (work / "old").replace(path)
-        kept = work / "key"
-        if not kept.is_file() or kept.read_bytes() != key.encode():
-            for item in work.iterdir():
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
-            write_text(kept, key)
-        yield work
+        try:
+            _empty_unless(work, key)
+            yield work
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _empty_unless(work: Path, key: str) -> None:
+    kept = work / "key"
+    if not kept.is_file() or kept.read_bytes() != key.encode():
+        for item in work.iterdir():
+            shutil.rmtree(item) if item.is_dir() else item.unlink()
+        write_text(kept, key)
 
 
 @contextlib.contextmanager

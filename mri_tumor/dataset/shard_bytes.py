@@ -35,27 +35,26 @@ def whole(path: Path, card: Mapping[str, Any], picture_bytes: int) -> bytes:
     Raises:
         ShardError: it cannot be read, or is not what was written; names the first damaged record if one is.
     """
-    data = read(path, card["bytes"] + 1)
+    data = read(path)
     digest = hashlib.sha256(data).hexdigest()
     if len(data) != card["bytes"] or digest != card["sha256"]:
         check_records(path, card)
         raise ShardError(
-            f"shard {path} has {path.stat().st_size} bytes, SHA-256 {digest:.12}...",
+            f"shard {path} has {len(data)} bytes, SHA-256 {digest:.12}...",
             f"{card['bytes']} bytes, SHA-256 {card['sha256']:.12}... as the manifest says",
             AGAIN,
         )
     return data if card.get("compression") is None else _unpacked(path, data, card, picture_bytes)
 
 
-def read(path: Path, most: int) -> bytes:
-    """Return a file's first bytes, `most` at most.
+def read(path: Path) -> bytes:
+    """Return a file's bytes.
 
     Raises:
         ShardError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return file.read(most)
+        return path.read_bytes()
     except OSError as error:
         raise ShardError(
             f"shard {path} cannot be read ({error.strerror})", "a file that can be read", "check its rights"

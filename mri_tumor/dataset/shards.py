@@ -20,7 +20,6 @@ from mri_tumor.dataset.shard_bytes import (
     check_count,
     check_records,
     payloads,
-    read,
     whole,
 )
 from mri_tumor.errors import ManifestMismatch, MriTumorError, ShardError
@@ -100,7 +99,7 @@ class ShardFolder:
         counts: Counter[str] = Counter()
         for card in self._cards:
             if checksums:
-                self._check_records(card)
+                check_records(self.directory / card["name"], card)
             for number, record in enumerate(self._read(card, len(seen))):
                 if record.id in seen:
                     raise broken(card["name"], number, f"repeats the id {record.id!r}")
@@ -159,11 +158,6 @@ class ShardFolder:
 
     def _whole(self, card: Mapping[str, Any]) -> bytes:
         return whole(self.directory / card["name"], card, self.preprocess.size**2)
-
-    def _check_records(self, card: Mapping[str, Any]) -> None:
-        path = self.directory / card["name"]
-        read(path, 1)
-        check_records(path, card)
 
     def _read(self, card: Mapping[str, Any], first: int) -> Iterator[ShardRecord]:
         name, number = str(card["name"]), 0

@@ -342,10 +342,8 @@ def test_pictures_are_in_memory_once(tmp_path: Path, make_folder: Callable[..., 
 
 
 def _resident(name: str) -> int:
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(name)
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
+    return int(line.split()[1]) * 1024
 
 
 @pytest.mark.realdata
