@@ -30,24 +30,30 @@ def thread_count() -> int:
     return os.cpu_count() or 1
 
 
-def read_ahead(function: Callable[[T], R], items: Iterable[T], threads: int | None = None) -> Iterator[R]:
+def read_ahead(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    threads: int | None = None,
+    most: int | None = None,
+) -> Iterator[R]:
     """Yield `function(item)` in the order of `items`, worked out in threads a few items ahead.
 
-    At most four results a thread wait at any time, so a folder of any length takes bounded memory. An
-    exception comes where its item's result would have come.
+    A folder of any length takes bounded memory. An exception comes where its item's result would have come.
 
     Args:
         function: what is done with each item.
         items: what is worked through.
         threads: how many; None is one a processor.
+        most: how many results may wait at any time; None is four a thread.
     """
     threads = threads or thread_count()
+    most = most or 4 * threads
     waiting: deque[Future[R]] = deque()
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mri-tumor-decode")
     try:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) >= 4 * threads:
+            if len(waiting) >= most:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from google.protobuf.message import DecodeError
 
-from mri_tumor.dataset.decoding import Picture
+from mri_tumor.dataset.decoding import Picture, read_ahead, thread_count
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.shard_bytes import (
     AGAIN,
@@ -40,14 +40,14 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """One record: the picture, uint8 `(size, size, 1)`, and what belongs to it."""
+    """One record: the picture, uint8 `(size, size, 1)`, what belongs to it, and its place if asked for."""
 
     picture: Picture
     label: int
     id: str
     group: str | None
     index: int
-    place: Place
+    place: Place | None
 
 
 def shard_name(place: int, shards: int, compression: str | None = None) -> str:
@@ -83,24 +83,26 @@ class ShardFolder:
         self._by_name = {card["name"]: card for card in self._cards}
         self._unpacked = UnpackedFiles()
 
-    def records(self, *, checksums: bool = False) -> Iterator[ShardRecord]:
+    def records(self, *, checksums: bool = False, places: bool = False) -> Iterator[ShardRecord]:
         """Yield every record in order. Nothing comes out of a shard before its size and SHA-256 were checked.
 
-        One shard at a time is held in memory.
+        Three shards at most are held in memory: one is handed out while threads check the next.
 
         Args:
             checksums: check every record's own CRC-32C too, which takes twice the time and finds only what
                 was damaged before the SHA-256 was taken.
+            places: say of each record where it lies, for `picture`.
 
         Raises:
             ShardError: a shard or a record is not what was written; names both.
         """
         seen: set[str] = set()
         counts: Counter[str] = Counter()
-        for card in self._cards:
+        threads = min(2, thread_count())
+        for card, data in zip(self._cards, read_ahead(self._whole, self._cards, threads, 2), strict=True):
             if checksums:
                 check_records(self.directory / card["name"], card)
-            for number, record in enumerate(self._read(card, len(seen))):
+            for number, record in enumerate(self._read(card, data, len(seen), places)):
                 if record.id in seen:
                     raise broken(card["name"], number, f"repeats the id {record.id!r}")
                 seen.add(record.id)
@@ -137,7 +139,7 @@ class ShardFolder:
                 "shards that nobody writes to",
                 AGAIN,
             )
-        return self._parsed(data, place, 0).picture
+        return self._parsed(data, place.shard, 0).picture
 
     def _check_names(self) -> None:
         found = {path.name for path in self.directory.iterdir() if path.name.endswith(ENDINGS)}
@@ -159,17 +161,18 @@ class ShardFolder:
     def _whole(self, card: Mapping[str, Any]) -> bytes:
         return whole(self.directory / card["name"], card, self.preprocess.size**2)
 
-    def _read(self, card: Mapping[str, Any], first: int) -> Iterator[ShardRecord]:
+    def _read(self, card: Mapping[str, Any], shard: bytes, first: int, places: bool) -> Iterator[ShardRecord]:
         name, number = str(card["name"]), 0
-        for start, data in payloads(name, self._whole(card)):
-            record = self._parsed(data, Place(name, start, len(data), zlib.crc32(data)), number)
+        for start, data in payloads(name, shard):
+            place = Place(name, start, len(data), zlib.crc32(data)) if places else None
+            record = self._parsed(data, name, number, place)
             if record.index != first + number:
                 raise broken(name, number, f"has index {record.index} where {first + number} should be")
             number += 1
             yield record
         check_count(self.directory / name, number, card)
 
-    def _parsed(self, data: bytes, place: Place, number: int) -> ShardRecord:
+    def _parsed(self, data: bytes, shard: str, number: int, place: Place | None = None) -> ShardRecord:
         try:
             features = tf.train.Example.FromString(data).features.feature
             image, name, group = (_only(features[key].bytes_list) for key in ("image", "id", "group"))
@@ -178,14 +181,12 @@ class ShardFolder:
             )
             text, together = name.decode(), group.decode() or None
         except (DecodeError, ValueError) as error:
-            raise broken(place.shard, number, f"is not an example of this library ({error})") from error
+            raise broken(shard, number, f"is not an example of this library ({error})") from error
         size = self.preprocess.size
         if not (height == width == size and len(image) == size * size):
-            raise broken(
-                place.shard, number, f"has {len(image)} bytes for {height} x {width} where size is {size}"
-            )
+            raise broken(shard, number, f"has {len(image)} bytes for {height} x {width} where size is {size}")
         if not 0 <= label < len(self.labels):
-            raise broken(place.shard, number, f"has label {label} where there are {len(self.labels)} classes")
+            raise broken(shard, number, f"has label {label} where there are {len(self.labels)} classes")
         picture = np.frombuffer(image, np.uint8).reshape(size, size, 1)
         return ShardRecord(picture, label, text, together, index, place)
 

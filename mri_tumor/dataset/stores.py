@@ -131,13 +131,15 @@ class ShardStore:
     def read_all(self, into: NDArray[np.uint8] | None, on_error: OnError) -> int:
         """Check every record; a damaged one always raises, because others of its file may be gone too."""
         ids, groups, labels, places = [], [], [], []
-        for record in track(self._folder.records(), "reading shards", self._folder.count):
+        records = self._folder.records(places=into is None)
+        for record in track(records, "reading shards", self._folder.count):
             if into is not None:
                 into[record.index] = record.picture
             ids.append(record.id)
             groups.append(record.group)
             labels.append(record.label)
-            places.append(record.place)
+            if record.place is not None:
+                places.append(record.place)
         self.ids, self.groups, self._places = tuple(ids), tuple(groups), places
         self.label_indices = np.array(labels, np.int64)
         return len(ids)
