@@ -32,8 +32,8 @@ logger = logging.getLogger(__name__)
 MEMORY_LIMIT = 2 * 1024**3
 """Bytes of decoded pictures that `Examples` keeps in memory; beyond it they are read again every epoch."""
 
-Cut = Callable[[NDArray[np.int64]], NDArray[np.int64]]
-"""From a batch's places to those that one worker gets."""
+Cut = Callable[[Any], Any]
+"""From a batch's places, an array or a tensor, to those that one worker gets."""
 
 
 class Examples:
@@ -114,7 +114,7 @@ class Examples:
             chosen = {"label": tf.gather(labels, places), "id": tf.gather(ids, places)}
             return {"image": images, **chosen, "index": places}
 
-        def cut(batch: NDArray[np.int64]) -> NDArray[np.int64]:
+        def cut(batch: Any) -> Any:
             return worker_part(batch, worker, workers)
 
         stream = self._streamed if self._images is None else self._gathered
@@ -124,27 +124,23 @@ class Examples:
         data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
         return data.prefetch(tf.data.AUTOTUNE)
 
-    def _read(self, on_error: OnError) -> NDArray[np.uint8] | None:
+    def _read(self, on_error: OnError) -> Any:
         size = self.preprocess.size
         shape = (self._store.most, size, size, 1)
-        kept = np.empty(shape, np.uint8) if math.prod(shape) <= MEMORY_LIMIT else None
+        kept = _aligned(shape) if math.prod(shape) <= MEMORY_LIMIT else None
         count = self._store.read_all(kept, on_error)
         if kept is None:
             logger.info("%d pictures take more than %d bytes: read anew every epoch", count, MEMORY_LIMIT)
             return None
-        return kept[:count]
+        # A tensor over the same memory: tf.constant would hold every picture a second time.
+        return tf.experimental.dlpack.from_dlpack(kept[:count].__dlpack__())
 
     def _gathered(self, order: NDArray[np.int64], batch_size: int, cut: Cut) -> tf.data.Dataset:
-        images, size = self._images, self.preprocess.size
-
-        # NumPy, not a TensorFlow constant of all pictures, which would be a second copy of them.
-        def gather(batch: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-            places = cut(batch)
-            return places, np.take(images, places, axis=0)
+        images = self._images
 
         def chosen(batch: Any) -> tuple[Any, Any]:
-            places, found = tf.numpy_function(gather, [batch], (tf.int64, tf.uint8), stateful=False)
-            return tf.ensure_shape(places, (None,)), tf.ensure_shape(found, (None, size, size, 1))
+            places = cut(batch)
+            return places, tf.gather(images, places)
 
         batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return batches.map(tf.autograph.experimental.do_not_convert(chosen))
@@ -164,13 +160,27 @@ class Examples:
         return data.apply(tf.data.experimental.assert_cardinality(len(parts)))
 
 
-def worker_part(batch: NDArray[np.int64], worker: int, workers: int) -> NDArray[np.int64]:
+def worker_part(batch: Any, worker: int, workers: int) -> Any:
     """Return what one of several workers gets of a batch: the cuts are as even as they can be, in order.
+
+    Args:
+        batch: places, an array or a tensor `(n,)`.
+        worker: from 0.
+        workers: how many there are.
 
     >>> [worker_part(np.arange(5), worker, 2).tolist() for worker in range(2)]
     [[0, 1], [2, 3, 4]]
     """
-    return batch[len(batch) * worker // workers : len(batch) * (worker + 1) // workers]
+    count = tf.size(batch) if tf.is_tensor(batch) else len(batch)
+    return batch[count * worker // workers : count * (worker + 1) // workers]
+
+
+def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Return an array, not filled, that begins where TensorFlow's own would: at a multiple of 64 bytes."""
+    length = math.prod(shape)
+    memory = np.empty(length + 63, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + length].reshape(shape)
 
 
 def load(

@@ -218,8 +218,8 @@ def _has(section: Any, types: Mapping[str, type]) -> bool:
     return isinstance(section, dict) and all(_is(section.get(key), kind) for key, kind in types.items())
 
 
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind) and not isinstance(value, bool) and (kind is not int or value >= 0)
+def _is(value: Any, kind: Any) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool) and not (kind is int and value < 0)
 
 
 def _preprocess(section: Mapping[str, Any], path: Path) -> Preprocess:
