@@ -166,6 +166,9 @@ def _check_pixels(images: np.ndarray[Any, Any], name: str) -> None:
 
 
 def _dataset(data: Any, preprocess: Preprocess) -> Iterator[Named]:
+    from mri_tumor.dataset.stores import check_same
+
+    check_same("the Dataset", getattr(data, "preprocess", preprocess), preprocess)
     spec, size = _images_of(data.element_spec), preprocess.size
     shape = getattr(spec, "shape", None)
     single = shape is not None and shape.rank == 3

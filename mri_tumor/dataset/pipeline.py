@@ -122,7 +122,9 @@ class Examples:
         # A fixed order of the results is what makes a run repeatable; TensorFlow's default may change.
         finish = tf.autograph.experimental.do_not_convert(finish)
         data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return data.prefetch(tf.data.AUTOTUNE)
+        data = data.prefetch(tf.data.AUTOTUNE)
+        data.preprocess = self.preprocess
+        return data
 
     def _read(self, on_error: OnError) -> Any:
         size = self.preprocess.size
@@ -217,7 +219,8 @@ def load(
 
     Returns:
         Batches as dicts: `"image"` uint8 (B, size, size, 1), `"label"` int64 (B,), `"id"` string (B,) and
-        `"index"` int64 (B,), the position in the source.
+        `"index"` int64 (B,), the position in the source. The Dataset bears the Preprocess of its pictures as
+        `.preprocess`, so that a classifier refuses those of another; what `map` makes of it does not.
 
     Raises:
         ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch: as `Examples`.

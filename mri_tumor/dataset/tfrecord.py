@@ -56,8 +56,8 @@ def write_tfrecords(
         shards: the number of files, 1 to the number of pictures; their sizes differ by one picture at most.
             For W workers that read files of their own choose a multiple of W. None: one file up to 200
             pictures; beyond, the smallest multiple of 8 with at most 2000 pictures a file.
-        compression: None, or `"gzip"`, which is read back by itself. Preprocessed pictures shrink to about
-            half; writing and reading take several times as long.
+        compression: None, or `"gzip"`, which is read back by itself. Preprocessed MR slices shrink by about a
+            fifth only; writing takes twice as long and reading five times.
         on_error: `"raise"` stops at the first picture that cannot be read; `"skip"` leaves it out, counts it
             in a warning and lists it in the manifest's section `skipped`. The index runs without a gap.
         workers: threads that read and write, None: one a processor. The bytes do not depend on it. Each

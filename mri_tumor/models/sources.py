@@ -13,6 +13,7 @@ from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.dataset.pipeline import Examples
 from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.stores import check_same
 from mri_tumor.errors import ArgumentError
 from mri_tumor.labels import LABELS
 
@@ -68,6 +69,7 @@ def open_source(data: Any, name: str, *, preprocess: Preprocess | None, size: in
 
     Raises:
         ArgumentError: it is none of these, or a Dataset of another form.
+        ManifestMismatch: shards, or a Dataset of `load`, were preprocessed in another way than asked for.
     """
     if isinstance(data, tf.data.Dataset):
         logger.warning(
@@ -75,7 +77,10 @@ def open_source(data: Any, name: str, *, preprocess: Preprocess | None, size: in
             "a Catalog or a shard folder has all three",
             name,
         )
-        return PlainSource(data, name, preprocess or Preprocess(size=size), classes)
+        own = getattr(data, "preprocess", None)  # load() says it
+        if own is not None and preprocess is not None:
+            check_same(name, own, preprocess)
+        return PlainSource(data, name, preprocess or own or Preprocess(size=size), classes)
     if isinstance(data, Catalog):
         return Examples(data, preprocess or Preprocess(size=size))
     if isinstance(data, str | Path):

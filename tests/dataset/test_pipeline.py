@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri_tumor.dataset import decoding, pipeline
+from mri_tumor.dataset import decoding, inputs, pipeline
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.draws import shuffled
@@ -294,6 +294,16 @@ def test_preview_of_few_pictures_without_augmentation(catalog: Catalog) -> None:
     assert "augmented" not in figure.get_suptitle()
     with pytest.raises(ArgumentError, match="count is 0"):
         preview(catalog, augment=None, count=0)
+
+
+def test_a_dataset_says_how_its_pictures_were_made(catalog: Catalog) -> None:
+    data = load(catalog, SMALL)
+    assert data.preprocess == SMALL
+    assert [len(ids) for ids, _ in inputs.batches(data, SMALL)] == [12]
+    with pytest.raises(ManifestMismatch, match="the Dataset was preprocessed with"):
+        inputs.batches(data, Preprocess(size=32, crop=False))
+    plain = data.map(lambda batch: batch["image"])  # no longer ours: used as it is
+    assert [len(ids) for ids, _ in inputs.batches(plain, Preprocess(size=32, crop=False))] == [12]
 
 
 @pytest.mark.parametrize("limit", [0, 2**31])

@@ -194,7 +194,7 @@ def test_saving_replaces_an_earlier_classifier_only(classifier: Classifier, tmp_
     (precious / "dog.png").write_bytes(b"dog")
     (tmp_path / "file").write_text("")
     for other in (precious, tmp_path / "file"):
-        with pytest.raises(ArgumentError, match="holds something else"):
+        with pytest.raises(ArgumentError, match=r"holds something else|is a file"):
             classifier.save(other)
     Manifest("run", {}).save(precious)
     with pytest.raises(ArgumentError, match="holds something else"):
