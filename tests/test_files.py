@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mri_tumor.files import digest_of, sha256_of, whole_file, whole_folder, write_text
+from mri_tumor.errors import ArgumentError, MriTumorError
+from mri_tumor.files import check_replaceable, digest_of, sha256_of, whole_file, whole_folder, write_text
 
 
 def names(folder: Path) -> list[str]:
@@ -113,6 +114,63 @@ class TestWholeFolder:
             (partial / "new").write_text("new")
         assert names(target) == ["old"]
         assert names(tmp_path) == ["set"]
+
+
+class TestResumedFolder:
+    """What `whole_folder(key=...)` does with what a killed process left."""
+
+    def left(self, path: Path, key: str) -> Path:
+        work = path.parent / f".partial-{path.name}"
+        (work / "new").mkdir(parents=True)
+        (work / "notes").mkdir()
+        (work / "new" / "a").write_text("half the work")
+        (work / "key").write_text(key)
+        return work
+
+    @pytest.mark.parametrize("same", [False, True])
+    def test_only_the_same_key_gets_it(self, tmp_path: Path, same: bool) -> None:
+        self.left(tmp_path / "set", "one")
+        with whole_folder(tmp_path / "set", key="one" if same else "two") as partial:
+            assert names(partial) == (["a"] if same else [])
+            assert (partial.parent / "notes").exists() == same
+            (partial / "b").write_text("the rest")
+        assert names(tmp_path / "set") == (["a", "b"] if same else ["b"])
+        assert names(tmp_path) == ["set"]
+
+    def test_a_folder_lost_between_two_renames_comes_back(self, tmp_path: Path) -> None:
+        work = self.left(tmp_path / "set", "one")
+        (work / "old").mkdir()
+        (work / "old" / "mine").write_text("years of work")
+        with pytest.raises(ValueError, match="stop"), whole_folder(tmp_path / "set", key="two"):
+            raise ValueError("stop")
+        assert (tmp_path / "set" / "mine").read_text() == "years of work"
+        assert names(tmp_path) == ["set"]
+
+    def test_one_process_at_a_time(self, tmp_path: Path) -> None:
+        def again() -> None:
+            with whole_folder(tmp_path / "set", key="one"):
+                raise AssertionError("two writers at once")
+
+        with whole_folder(tmp_path / "set", key="one") as partial:
+            with pytest.raises(MriTumorError, match="another process"):
+                again()
+            (partial / "a").write_text("1")
+        assert names(tmp_path / "set") == ["a"]
+
+
+def test_only_an_earlier_folder_of_the_same_kind_is_replaced(tmp_path: Path) -> None:
+    def strange(path: Path) -> str:
+        return "" if (path / "mine").exists() else f"{path} is somebody else's"
+
+    check_replaceable(tmp_path / "new", strange)
+    check_replaceable(tmp_path, lambda _: "an empty folder needs no look")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="is a file"):
+        check_replaceable(tmp_path / "file", strange)
+    with pytest.raises(ArgumentError, match="somebody else's"):
+        check_replaceable(tmp_path, strange)
+    (tmp_path / "mine").write_text("")
+    check_replaceable(tmp_path, strange)
 
 
 def test_sha256_of_a_file(tmp_path: Path) -> None:

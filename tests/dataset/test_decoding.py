@@ -1,6 +1,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from mri_tumor.dataset import decoding
 from mri_tumor.dataset.catalog import scan
-from mri_tumor.dataset.decoding import check_on_error, decode, decoded, read_ahead
+from mri_tumor.dataset.decoding import check_on_error, decode, decoded, interleaved, read_ahead
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import ArgumentError, ReadError
 
@@ -62,6 +63,36 @@ def test_a_closed_stream_ends_its_threads() -> None:
     next(stream)
     stream.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("mri-tumor-decode")]
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_jobs_run_side_by_side_and_all_they_yield_comes_out(workers: int) -> None:
+    def job(start: int) -> Iterator[int]:
+        yield from range(start, start + 5)
+
+    found = list(interleaved([partial(job, start) for start in range(0, 50, 5)], workers))
+    assert sorted(found) == list(range(50))
+
+
+def test_the_first_exception_of_a_job_ends_all() -> None:
+    closed: list[int] = []
+
+    def endless(number: int) -> Iterator[int]:
+        try:
+            while True:
+                time.sleep(0.001)
+                yield number
+        finally:
+            closed.append(number)
+
+    def fails() -> Iterator[int]:
+        yield 0
+        raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        list(interleaved([partial(endless, 1), partial(endless, 2), fails], 3))
+    assert sorted(closed) == [1, 2]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("mri-tumor-job")]
 
 
 def test_a_bad_picture_is_named_by_its_id(make_folder: Callable[..., Path]) -> None:
