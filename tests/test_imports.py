@@ -128,7 +128,9 @@ def test_other_names_are_not(room: ModuleType) -> None:
         _ = room.nonsense
 
 
-@pytest.mark.parametrize(("room", "name"), [(dataset, "audit"), (dataset, "split"), (cloud, "package")])
+@pytest.mark.parametrize(
+    ("room", "name"), [(dataset, "audit"), (dataset, "known"), (dataset, "split"), (cloud, "package")]
+)
 def test_a_function_stays_one_after_its_module_was_imported(room: ModuleType, name: str) -> None:
     module = importlib.import_module(f"{room.__name__}.{name}")
     assert isinstance(module, ModuleType)

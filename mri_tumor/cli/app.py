@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("demo", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(demo.demo)
 for command in (
+    dataset.download,
     dataset.audit,
     dataset.prepare,
     models.train,

@@ -41,6 +41,14 @@ def audit(
         raise typer.Exit(1)
 
 
+def download(
+    name: Annotated[str, typer.Argument(help="The data set: sartaj.")],
+    directory: Annotated[Path, typer.Argument(help="Where it goes.")],
+) -> None:
+    """Fetch a public data set, every file checked. Its licence is not established: never redistribute."""
+    typer.echo(dataset.download(name, directory))
+
+
 def prepare(
     folder: Folder,
     output: Annotated[Path, typer.Argument(help="Where the shard folders go.")],

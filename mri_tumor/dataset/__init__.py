@@ -6,18 +6,21 @@ from mri_tumor._lazy import attach
 
 # Imported at once: a module of the same name would otherwise take the function's place in this package.
 from mri_tumor.dataset.audit import audit
+from mri_tumor.dataset.known import known
 from mri_tumor.dataset.split import split
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.audit import AuditReport
     from mri_tumor.dataset.augment import Augment
     from mri_tumor.dataset.catalog import Catalog, Record, scan
+    from mri_tumor.dataset.known import Known
     from mri_tumor.dataset.mixup import MixUp
     from mri_tumor.dataset.phantom import make_phantoms
     from mri_tumor.dataset.pipeline import load, preview
     from mri_tumor.dataset.pixel_statistics import Statistics, statistics
     from mri_tumor.dataset.preprocess import Preprocess
     from mri_tumor.dataset.reader import read_image
+    from mri_tumor.dataset.sources import download
     from mri_tumor.dataset.split import folds
     from mri_tumor.dataset.tfrecord import verify_tfrecords, write_tfrecords
 
@@ -25,12 +28,15 @@ __all__ = [
     "AuditReport",
     "Augment",
     "Catalog",
+    "Known",
     "MixUp",
     "Preprocess",
     "Record",
     "Statistics",
     "audit",
+    "download",
     "folds",
+    "known",
     "load",
     "make_phantoms",
     "preview",
@@ -48,10 +54,12 @@ __getattr__, __dir__ = attach(
         "AuditReport": ".audit",
         "Augment": ".augment",
         "Catalog": ".catalog",
+        "Known": ".known",
         "MixUp": ".mixup",
         "Preprocess": ".preprocess",
         "Record": ".catalog",
         "Statistics": ".pixel_statistics",
+        "download": ".sources",
         "folds": ".split",
         "load": ".pipeline",
         "make_phantoms": ".phantom",
