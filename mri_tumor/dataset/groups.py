@@ -1,5 +1,6 @@
 """What belongs together: joining groups, and reading them from a mapping, a table or a function."""
 
+import re
 import unicodedata
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import TypeAlias
 from mri_tumor.dataset.tables import few, read_table
 from mri_tumor.errors import ArgumentError, CatalogError
 
-GroupSource: TypeAlias = Mapping[str, object] | str | Path | Callable[[str], object]
-"""Where groups come from: id -> group, the path of a CSV table, or a function of the id."""
+GroupSource: TypeAlias = Mapping[str, object] | str | Path | Callable[[str], object] | re.Pattern[str]
+"""Where groups come from: id -> group, the path of a CSV table, a function of the id, or a pattern to find in it."""
 
 
 class UnionFind:
@@ -76,8 +77,9 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
     """Return the group of every id.
 
     Args:
-        source: id -> group; the path of a CSV table with the columns `path` or `id`, and `group`; or a
-            function of the id. Ids that the catalog does not hold are left aside.
+        source: id -> group; the path of a CSV table with the columns `path` or `id`, and `group`; a
+            function of the id; or a compiled pattern to search the id for, whose group named `group`, else its
+            first, is taken. Ids that the catalog does not hold are left aside.
         ids: the pictures that need one.
 
     Raises:
@@ -89,12 +91,15 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
         name, given = f"the table {source}", _read_table(Path(source))
     elif isinstance(source, Mapping):
         name, given = "the mapping", {_key(str(key)): value for key, value in source.items()}
+    elif isinstance(source, re.Pattern):
+        name = f"the pattern {source.pattern!r}"
+        given = {picture: _matched(source, picture) for picture in ids}
     elif callable(source):
         name, given = "the function", {picture: source(picture) for picture in ids}
     else:
         raise ArgumentError(
             f"groups is a {type(source).__name__}",
-            "a mapping id -> group, the path of a CSV table, or a function of the id",
+            "a mapping id -> group, the path of a CSV table, a function of the id, or a compiled pattern",
             "pass one of these",
         )
     groups = {key: str(value) for key, value in given.items() if value is not None and str(value) != ""}
@@ -139,6 +144,15 @@ def normal(name: str) -> str:
 def _key(name: str) -> str:
     name = normal(name).removeprefix("./")
     return name if "/" in name else name.replace("\\", "/")
+
+
+def _matched(pattern: re.Pattern[str], picture: str) -> str | None:
+    if not pattern.groups:
+        raise ArgumentError(
+            f"the pattern {pattern.pattern!r} has no group", "one in brackets", r'pass re.compile(r"(p\d+)_")'
+        )
+    match = pattern.search(picture)
+    return match and match.group("group" if "group" in pattern.groupindex else 1)
 
 
 def _smallest_names(roots: Sequence[int], names: Sequence[str | None]) -> dict[int, str]:

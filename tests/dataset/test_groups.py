@@ -1,5 +1,6 @@
 """Groups from mappings, tables and functions, and how two groupings join."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mri_tumor.dataset.catalog import Catalog, scan
-from mri_tumor.dataset.groups import joined
+from mri_tumor.dataset.groups import joined, read_groups
 from mri_tumor.errors import ArgumentError, CatalogError
 
 FOLDERS = ("glioma_tumor", "meningioma_tumor", "no_tumor", "pituitary_tumor")
@@ -131,3 +132,13 @@ def test_joined_groups_are_the_finest_that_hold_both(pair: tuple[list[str | None
 def test_joining_again_changes_nothing(pair: tuple[list[str | None], list[str | None]]) -> None:
     once = joined(*pair)
     assert joined(once, pair[1]) == once
+
+
+def test_a_pattern_takes_its_named_or_first_group_and_names_what_does_not_match() -> None:
+    ids = ["glioma/p1_2.png", "glioma/p2_1.png"]
+    assert list(read_groups(re.compile(r"(p\d+)_"), ids).values()) == ["p1", "p2"]
+    assert list(read_groups(re.compile(r"(.)/(?P<group>p\d+)"), ids).values()) == ["p1", "p2"]
+    with pytest.raises(CatalogError, match=r"p2_1\.png"):
+        read_groups(re.compile(r"(p1)_"), ids)
+    with pytest.raises(ArgumentError, match="no group"):
+        read_groups(re.compile("p"), ids)
