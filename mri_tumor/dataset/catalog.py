@@ -224,7 +224,7 @@ def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource 
             are no pictures by their name are left aside.
         classes: the class names in the order of the model's outputs.
         groups: id -> group, or the path of a CSV table with the columns `path` or `id`, and `group`, or a
-            function of the id, or a compiled pattern: the part of the id in its group `group`, else its first.
+            function of the id, or a compiled pattern: its group `group`, else its first, is taken.
 
     Raises:
         CatalogError: the root is missing, a folder means no class, a class has no picture, a picture lies in

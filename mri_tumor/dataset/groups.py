@@ -10,7 +10,7 @@ from mri_tumor.dataset.tables import few, read_table
 from mri_tumor.errors import ArgumentError, CatalogError
 
 GroupSource: TypeAlias = Mapping[str, object] | str | Path | Callable[[str], object] | re.Pattern[str]
-"""Where groups come from: id -> group, the path of a CSV table, a function of the id, or a pattern to find in it."""
+"""Where groups come from: id -> group, the path of a CSV table, a function of the id, or a pattern in it."""
 
 
 class UnionFind:
@@ -78,7 +78,7 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
 
     Args:
         source: id -> group; the path of a CSV table with the columns `path` or `id`, and `group`; a
-            function of the id; or a compiled pattern to search the id for, whose group named `group`, else its
+            function of the id; or a compiled pattern searched for in the id: its group `group`, else its
             first, is taken. Ids that the catalog does not hold are left aside.
         ids: the pictures that need one.
 
