@@ -79,7 +79,7 @@ class Known:
         """Return how many pictures were recognised, by set and by what, as a small table."""
         counts = Counter((match.picture.source, match.by) for match in self.matches.values())
         ways = ("bytes", "pixels", "looks")
-        rows = [("set", *ways)]
+        rows: list[tuple[str, ...]] = [("set", *ways)]
         rows += [(source, *(str(counts[source, way]) for way in ways)) for source in SETS]
         table = text_table(rows)
         return f"{table}\nunknown: {len(self.unknown)}\nleaked test pictures: {len(self.leaked_ids)}"
@@ -164,7 +164,9 @@ class _Index:
         nearest = int(apart.min())
         if nearest > ALIKE:
             return None
-        return self._take([self._pictures[at] for at in np.flatnonzero(apart == nearest)], record, "looks")
+        return self._take(
+            [self._pictures[int(at)] for at in np.flatnonzero(apart == nearest)], record, "looks"
+        )
 
     def _take(self, found: Iterable[KnownPicture], record: Record, by: str) -> Match | None:
         ranked = sorted(found, key=lambda picture: self._rank(picture, record))
@@ -185,9 +187,9 @@ def _by(pictures: Iterable[KnownPicture], field: str) -> dict[str, list[KnownPic
     return index
 
 
-def _group_of(picture: KnownPicture, in_sartaj: Mapping[str | None, str]) -> str:
+def _group_of(picture: KnownPicture, in_sartaj: Mapping[str, str]) -> str:
     if picture.source == "sartaj":
         return f"sartaj {picture.group}"
-    if picture.block in in_sartaj:
+    if picture.block and picture.block in in_sartaj:
         return f"sartaj {in_sartaj[picture.block]}"
     return f"figshare {picture.group}"
