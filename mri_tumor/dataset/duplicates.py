@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,20 @@ SIDE = 32
 
 CORRELATION = 0.99
 """Thumbnails that correlate at least this much belong to near-duplicates."""
+
+RELATIONS = (
+    "same",
+    "rotated by 90 degrees",
+    "rotated by 180 degrees",
+    "rotated by 270 degrees",
+    "mirrored left-right",
+    "mirrored and rotated by 90 degrees",
+    "mirrored top-bottom",
+    "mirrored and rotated by 270 degrees",
+)
+"""The 8 ways to get one picture from another; rotations are counter-clockwise, after the mirror."""
+
+_BACK = {RELATIONS[1]: RELATIONS[3], RELATIONS[3]: RELATIONS[1]}
 
 PIXEL_IDENTICAL, NEAR_DUPLICATE = "pixel-identical", "near-duplicate"
 
@@ -44,6 +59,31 @@ class Fingerprint:
 
     pixels: str
     thumbnails: NDArray[np.uint8]
+
+
+class Match(NamedTuple):
+    """Two pictures that are near-duplicates.
+
+    Args:
+        first: place of one picture.
+        second: place of the other, a higher number.
+        correlation: Pearson's, at most 1.
+        relation: how the second is got from the first, one of `RELATIONS`.
+    """
+
+    first: int
+    second: int
+    correlation: float
+    relation: str
+
+
+def back(relation: str) -> str:
+    """Return how the first is got from the second, where `relation` is how the second is got from the first.
+
+    >>> back("rotated by 90 degrees"), back("mirrored and rotated by 90 degrees")
+    ('rotated by 270 degrees', 'mirrored and rotated by 90 degrees')
+    """
+    return _BACK.get(relation, relation)
 
 
 def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
@@ -70,8 +110,8 @@ def fingerprints(paths: Sequence[Path]) -> Iterator[Fingerprint | ReadError]:
         pool.shutdown(cancel_futures=True)
 
 
-def near_duplicates(pictures: Sequence[Fingerprint]) -> Iterator[tuple[int, int, float]]:
-    """Yield (i, j, correlation) with i < j for every pair of near-duplicates.
+def near_duplicates(pictures: Sequence[Fingerprint]) -> Iterator[Match]:
+    """Yield a match, the lower place first, for every pair of near-duplicates.
 
     Every picture is compared with every other, by matrix products over tiles: time grows with the square of
     the number of pictures, memory does not (about 60 MB beside the fingerprints).
@@ -80,10 +120,12 @@ def near_duplicates(pictures: Sequence[Fingerprint]) -> Iterator[tuple[int, int,
     tiles = [(row, column) for row, column in starts if row < column + _COLUMNS]
     for row, column in track(tiles, "comparing pictures"):
         first, second = pictures[row : row + _ROWS], pictures[column : column + _COLUMNS]
-        best = np.maximum(*(_best_correlations(_views(first, view), _views(second, view)) for view in (0, 1)))
-        for i, j in np.argwhere(best >= CORRELATION):
+        turned = np.maximum(*(_correlations(_views(first, view), _views(second, view)) for view in (0, 1)))
+        for i, j in np.argwhere(turned.max(axis=0) >= CORRELATION):
             if row + i < column + j:
-                yield int(row + i), int(column + j), min(1.0, round(float(best[i, j]), 4))
+                way = int(turned[:, i, j].argmax())
+                correlation = min(1.0, round(float(turned[way, i, j]), 4))
+                yield Match(int(row + i), int(column + j), correlation, RELATIONS[way])
 
 
 def _read(path: Path) -> Fingerprint | ReadError:
@@ -103,13 +145,11 @@ def _views(pictures: Sequence[Fingerprint], view: int) -> NDArray[np.float32]:
     return np.where(length >= _FLAT * SIDE, stack / np.maximum(length, 1e-6), 0).astype(np.float32)
 
 
-def _best_correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the `(n, m)` correlations, each the best of the 8 ways to flip and rotate the first."""
+def _correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the `(8, n, m)` correlations, the first turned in each of the ways of `RELATIONS`."""
     turned = [
         np.rot90(flipped, turns, (1, 2)) for flipped in (first, first[:, :, ::-1]) for turns in range(4)
     ]
     flat = np.stack(turned).reshape(8 * len(first), -1)
-    best: NDArray[np.float32] = (
-        (flat @ second.reshape(len(second), -1).T).reshape(8, len(first), -1).max(axis=0)
-    )
-    return best
+    result: NDArray[np.float32] = (flat @ second.reshape(len(second), -1).T).reshape(8, len(first), -1)
+    return result

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mri_tumor.dataset.catalog import Record
-from mri_tumor.dataset.duplicates import NEAR_DUPLICATE, PIXEL_IDENTICAL, Fingerprint, near_duplicates
+from mri_tumor.dataset.duplicates import NEAR_DUPLICATE, PIXEL_IDENTICAL, Fingerprint, back, near_duplicates
 from mri_tumor.dataset.groups import UnionFind
 
 TRAIN, TEST = "train", "test"
@@ -140,7 +140,8 @@ def find_links(
     for first, second, kind, correlation, relation in _alike(prints, same):
         for i, j in _named(records, train, first, second):
             low, high = sorted((i, j))
-            found[low, high] = Link(low, high, kind, correlation, relation)
+            forth = prints[low].pixels == prints[first[0]].pixels
+            found[low, high] = Link(low, high, kind, correlation, relation if forth else back(relation))
     return [found[places] for places in sorted(found)]
 
 
@@ -174,8 +175,8 @@ def _alike(prints: Mapping[int, Fingerprint], same: Sequence[Sequence[int]]) -> 
     for places in same:
         if len(places) > 1:
             yield places, places, PIXEL_IDENTICAL, 1.0, SAME
-    for i, j, correlation in near_duplicates([prints[places[0]] for places in same]):
-        yield same[i], same[j], NEAR_DUPLICATE, correlation, SAME
+    for i, j, correlation, relation in near_duplicates([prints[places[0]] for places in same]):
+        yield same[i], same[j], NEAR_DUPLICATE, correlation, relation
 
 
 def _named(

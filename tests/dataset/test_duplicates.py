@@ -33,7 +33,9 @@ def jpeg(image: Picture, quality: int) -> Picture:
 
 
 def pairs(*images: Picture) -> list[tuple[int, int]]:
-    return [(first, second) for first, second, _ in near_duplicates([fingerprint(image) for image in images])]
+    return [
+        (match.first, match.second) for match in near_duplicates([fingerprint(image) for image in images])
+    ]
 
 
 @pytest.mark.parametrize("flip", [False, True])
@@ -43,6 +45,31 @@ def test_every_flip_and_rotation_is_found(flip: bool, turns: int) -> None:
     turned = np.rot90(image[:, ::-1] if flip else image, turns)
     assert pairs(image, picture(2), turned) == [(0, 2)]
     assert pairs(turned, image) == [(0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("relation", "turn"),
+    [
+        ("same", lambda image: image),
+        ("rotated by 90 degrees", lambda image: cv2.rotate(image, cv2.ROTATE_90_COUNTERCLOCKWISE)),
+        ("rotated by 180 degrees", lambda image: cv2.rotate(image, cv2.ROTATE_180)),
+        ("rotated by 270 degrees", lambda image: cv2.rotate(image, cv2.ROTATE_90_CLOCKWISE)),
+        ("mirrored left-right", lambda image: cv2.flip(image, 1)),
+        ("mirrored top-bottom", lambda image: cv2.flip(image, 0)),
+        (
+            "mirrored and rotated by 90 degrees",
+            lambda image: cv2.rotate(cv2.flip(image, 1), cv2.ROTATE_90_COUNTERCLOCKWISE),
+        ),
+        (
+            "mirrored and rotated by 270 degrees",
+            lambda image: cv2.rotate(cv2.flip(image, 1), cv2.ROTATE_90_CLOCKWISE),
+        ),
+    ],
+)
+def test_the_relation_says_how_the_second_is_got(relation: str, turn: Callable[[Picture], Picture]) -> None:
+    image = picture(1)
+    (match,) = near_duplicates([fingerprint(image), fingerprint(jpeg(turn(image), 60))])
+    assert match.relation == relation
 
 
 @pytest.mark.parametrize(
@@ -74,7 +101,7 @@ def test_other_pictures_are_not_found() -> None:
 
 def test_the_correlation_is_pearsons() -> None:
     first, second = picture(1), jpeg(picture(1), 30)
-    ((_, _, found),) = near_duplicates([fingerprint(first), fingerprint(second)])
+    ((_, _, found, _),) = near_duplicates([fingerprint(first), fingerprint(second)])
     views = zip(fingerprint(first).thumbnails, fingerprint(second).thumbnails, strict=True)
     expected = max(np.corrcoef(one.ravel(), other.ravel())[0, 1] for one, other in views)
     assert found == pytest.approx(expected, abs=1e-4)
@@ -102,7 +129,7 @@ def test_tiles_cover_every_pair_once(rows: int, columns: int, seed: int) -> None
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(duplicates, "_ROWS", rows)
         patch.setattr(duplicates, "_COLUMNS", columns)
-        found = [(i, j) for i, j, _ in near_duplicates(prints)]
+        found = [(match.first, match.second) for match in near_duplicates(prints)]
     assert sorted(found) == expected
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mri_tumor.dataset.catalog import Record
-from mri_tumor.dataset.duplicates import Fingerprint
+from mri_tumor.dataset.duplicates import Fingerprint, fingerprint
 from mri_tumor.dataset.pairs import find_links, pairs_of, same_pixels, sets_of_copies
 
 PICTURE = st.tuples(st.integers(0, 3), st.sampled_from(["glioma", "none", "pituitary"]))
@@ -57,3 +57,15 @@ def test_one_id_on_both_sides_is_two_pictures() -> None:
     (copies,) = sets_of_copies(pairs)
     assert (copies.ids, copies.sides) == (("a", "a"), ("train", "test"))
     assert not pairs[0].same_file  # a record without a digest says nothing
+
+
+def test_the_relation_leads_from_the_first_named_to_the_second() -> None:
+    shape = np.zeros((60, 60), np.uint8)
+    shape[5:50, 10:20] = shape[40:50, 10:45] = 200
+    turned = [shape, np.rot90(shape), np.rot90(shape), shape]
+    prints = {place: fingerprint(np.ascontiguousarray(image)) for place, image in enumerate(turned)}
+    records = [Record(str(place), Path("x"), "none") for place in range(4)]
+    pairs = pairs_of(records, 2, find_links(records, 2, prints, same_pixels(prints)))
+    relations = {(pair.first, pair.second): pair.relation for pair in pairs if pair.kind == "near-duplicate"}
+    assert relations[("0", "1")] == "rotated by 90 degrees"
+    assert relations[("1", "3")] == "rotated by 270 degrees"
