@@ -1,9 +1,12 @@
-"""Names of a package that load their module only when they are first used."""
+"""Names and optional dependencies that load their module only when they are first used."""
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
+
+from mri_tumor.errors import MissingExtra
 
 
 def attach(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
@@ -29,3 +32,27 @@ def attach(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any]
         return sorted({*names, *vars(sys.modules[package])})
 
     return __getattr__, __dir__
+
+
+def load_extra(module: str, extra: str, purpose: str) -> ModuleType:
+    """Return an optional dependency, imported now.
+
+    Args:
+        module: its name, as in `import`.
+        extra: the extra of this package that brings it.
+        purpose: what needs it, as in "reading DICOM files".
+
+    Raises:
+        MissingExtra: it is not installed.
+
+    >>> load_extra("json", "none", "reading JSON").__name__
+    'json'
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingExtra(
+            f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error})",
+            f"the extra {extra!r}",
+            f'pip install "mri-tumor[{extra}]"',
+        ) from error

@@ -22,17 +22,22 @@ MAX_SIDE = 65_535
 
 class _Format(NamedTuple):
     name: str
-    magic: bytes
+    matches: Callable[[bytes], bool]
     size_of: Callable[[bytes, str], tuple[int, int]]
     decode: Callable[[bytes, str], npt.NDArray[np.uint8]]
 
 
+def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
+    return lambda data: data.startswith(magics)
+
+
 # A further format is a module beside jpeg.py with the same two functions, and a row here.
 _FORMATS = (
-    _Format("JPEG", jpeg.MAGIC, jpeg.size_of, jpeg.decode),
-    _Format("PNG", png.MAGIC, png.size_of, png.decode),
+    _Format("JPEG", _starts_with(jpeg.MAGIC), jpeg.size_of, jpeg.decode),
+    _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
 )
-_READABLE = " or ".join(kind.name for kind in _FORMATS)
+*_FIRST_NAMES, _LAST_NAME = (kind.name for kind in _FORMATS)
+_READABLE = f"{', '.join(_FIRST_NAMES)} or {_LAST_NAME}"
 
 # Only so that the error can say what the file is.
 _OTHER_KINDS = {
@@ -139,7 +144,7 @@ def _too_long(name: str, length: int, max_bytes: int) -> ReadError:
 
 def _format_of(data: bytes, name: str) -> _Format:
     for kind in _FORMATS:
-        if data.startswith(kind.magic):
+        if kind.matches(data):
             return kind
     found = f"{name}: this is {_describe(data)}, whatever its name says"
     raise ReadError(found, f"a {_READABLE} file", f"convert it to {_READABLE}, or leave it out")
