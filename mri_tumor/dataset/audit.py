@@ -32,8 +32,9 @@ def audit(
 ) -> AuditReport:
     """Compare every picture with every other, look at every file, and report what is wrong.
 
-    Two pictures are the same if their grey pixels are, or if they are near-duplicates: their 32x32
-    thumbnails, whole or cropped to the content, correlate by .99 or more under some flip or rotation. A file
+    Two pictures are the same if their grey pixels are, or if they are near-duplicates: copies that were
+    flipped, rotated by 90 degrees, resized, cropped a little, brightened or stored anew
+    (`dataset.duplicates` says how they are found, docs/audit.md with what measured recall). A file
     can be unreadable, empty, mistyped, coloured, blank, tiny or huge (`dataset.file_checks` has the limits).
 
     Args:

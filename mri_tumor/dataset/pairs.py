@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from mri_tumor.dataset.catalog import Record
-from mri_tumor.dataset.duplicates import NEAR_DUPLICATE, PIXEL_IDENTICAL, Fingerprint, back, near_duplicates
+from mri_tumor.dataset.duplicates import NEAR_DUPLICATE, PIXEL_IDENTICAL, Fingerprint, near_duplicates
 from mri_tumor.dataset.groups import UnionFind
+from mri_tumor.dataset.turns import back
 
 TRAIN, TEST = "train", "test"
 
@@ -137,7 +138,7 @@ def find_links(
         same: the places of every different picture.
     """
     found: dict[tuple[int, int], Link] = {}
-    for first, second, kind, correlation, relation in _alike(prints, same):
+    for first, second, kind, correlation, relation in _alike(records, train, prints, same):
         for i, j in _named(records, train, first, second):
             low, high = sorted((i, j))
             forth = prints[low].pixels == prints[first[0]].pixels
@@ -171,11 +172,14 @@ _Alike = tuple[Sequence[int], Sequence[int], str, float, str]
 """Places whose pictures are the same as those at other places, the kind, the correlation, the relation."""
 
 
-def _alike(prints: Mapping[int, Fingerprint], same: Sequence[Sequence[int]]) -> Iterator[_Alike]:
+def _alike(
+    records: Sequence[Record], train: int, prints: Mapping[int, Fingerprint], same: Sequence[Sequence[int]]
+) -> Iterator[_Alike]:
     for places in same:
         if len(places) > 1:
             yield places, places, PIXEL_IDENTICAL, 1.0, SAME
-    for i, j, correlation, relation in near_duplicates([prints[places[0]] for places in same]):
+    keys = [{(side_of(place, train), records[place].label) for place in places} for places in same]
+    for i, j, correlation, relation in near_duplicates([prints[places[0]] for places in same], keys):
         yield same[i], same[j], NEAR_DUPLICATE, correlation, relation
 
 

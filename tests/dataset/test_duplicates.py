@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mri_tumor.dataset import duplicates
+from mri_tumor.dataset import copy_search
 from mri_tumor.dataset.duplicates import Fingerprint, fingerprint, fingerprints, near_duplicates
 from mri_tumor.errors import ReadError
 
@@ -122,13 +122,12 @@ def test_any_shape_has_a_fingerprint(shape: tuple[int, int]) -> None:
 
 
 @settings(max_examples=25)
-@given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 3))
-def test_tiles_cover_every_pair_once(rows: int, columns: int, seed: int) -> None:
+@given(st.integers(1, 9), st.integers(0, 3))
+def test_rounds_cover_every_pair_once(pairs_at_once: int, seed: int) -> None:
     prints = [fingerprint(picture(number % 5 + 10 * seed)) for number in range(13)]
     expected = [(i, j) for i in range(13) for j in range(i + 1, 13) if i % 5 == j % 5]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(duplicates, "_ROWS", rows)
-        patch.setattr(duplicates, "_COLUMNS", columns)
+        patch.setattr(copy_search, "_ROUND", pairs_at_once)
         found = [(match.first, match.second) for match in near_duplicates(prints)]
     assert sorted(found) == expected
 

@@ -1,6 +1,7 @@
 """Which pairs are named, and the sets they make: counted against every pair there is."""
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,17 @@ from mri_tumor.dataset.pairs import find_links, pairs_of, same_pixels, sets_of_c
 PICTURE = st.tuples(st.integers(0, 3), st.sampled_from(["glioma", "none", "pituitary"]))
 
 
+def flat(pixels: str) -> Fingerprint:
+    return replace(fingerprint(np.zeros((96, 96), np.uint8)), pixels=pixels)
+
+
 def found(contents: list[tuple[int, str]], train: int):
     """Return the pairs among flat pictures, which are alike only where their pixels are."""
     records = [
         Record(f"{place:02d}", Path(f"{place:02d}"), label, digest=str(pixels))
         for place, (pixels, label) in enumerate(contents)
     ]
-    flat = np.zeros((2, 32, 32), np.uint8)
-    prints = {place: Fingerprint(str(pixels), flat) for place, (pixels, _) in enumerate(contents)}
+    prints = {place: flat(str(pixels)) for place, (pixels, _) in enumerate(contents)}
     links = find_links(records, train, prints, same_pixels(prints))
     return pairs_of(records, train, links)
 
@@ -52,7 +56,7 @@ def test_many_copies_give_a_chain_not_all_pairs() -> None:
 
 def test_one_id_on_both_sides_is_two_pictures() -> None:
     records = [Record("a", Path("x"), "none"), Record("a", Path("y"), "none")]
-    prints = dict(enumerate([Fingerprint("same", np.zeros((2, 32, 32), np.uint8))] * 2))
+    prints = dict(enumerate([flat("same")] * 2))
     pairs = pairs_of(records, 1, find_links(records, 1, prints, same_pixels(prints)))
     (copies,) = sets_of_copies(pairs)
     assert (copies.ids, copies.sides) == (("a", "a"), ("train", "test"))
