@@ -31,7 +31,7 @@ class Manifest:
     """What an artefact is and what it was made from.
 
     Args:
-        kind: what lies beside the manifest: `"shards"`, `"run"` or `"model"`.
+        kind: what lies beside the manifest: `"shards"`, `"run"` or `"model"`; `"split"` stands alone.
         sections: one JSON object a subject; `dataset` fills `"data"`, `models` the rest.
         schema: `"major.minor"` of this card's form. A newer major is refused, a newer minor is read.
         versions: library versions at the time of writing.
@@ -67,7 +67,11 @@ class Manifest:
 
     def save(self, folder: str | Path) -> None:
         """Write `manifest.json` into a folder."""
-        write_text(Path(folder) / FILE_NAME, self.to_json())
+        self.write(Path(folder) / FILE_NAME)
+
+    def write(self, path: str | Path) -> None:
+        """Write the manifest to a file of its own."""
+        write_text(path, self.to_json())
 
     @classmethod
     def from_dict(cls, card: Any, *, source: str = "the manifest") -> Self:
@@ -119,14 +123,17 @@ class Manifest:
         Raises:
             ManifestMismatch: there is none, it cannot be read, or it is of another kind.
         """
-        path = Path(folder) / FILE_NAME
+        return cls.read(Path(folder) / FILE_NAME, kind=kind)
+
+    @classmethod
+    def read(cls, path: str | Path, *, kind: str) -> Self:
+        """Read a manifest from a file of its own and check its kind; errors as in `load`."""
         try:
-            text = path.read_bytes()
-        except OSError as error:
+            text = Path(path).read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
             raise ManifestMismatch(
-                f"{path} cannot be read ({error.strerror})",
-                f"a folder with a manifest of kind {kind!r}",
-                "check the path",
+                f"{path} cannot be read ({reason})", f"a manifest of kind {kind!r}", "check the path"
             ) from error
         manifest = cls.from_json(text, source=str(path))
         if manifest.kind != kind:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.reader import read_image
     from mri_tumor.dataset.sources import download
     from mri_tumor.dataset.split import folds
+    from mri_tumor.dataset.split_file import read_folds, read_split, write_folds, write_split
     from mri_tumor.dataset.tfrecord import verify_tfrecords, write_tfrecords
 
 __all__ = [
@@ -40,11 +41,15 @@ __all__ = [
     "load",
     "make_phantoms",
     "preview",
+    "read_folds",
     "read_image",
+    "read_split",
     "scan",
     "split",
     "statistics",
     "verify_tfrecords",
+    "write_folds",
+    "write_split",
     "write_tfrecords",
 ]
 
@@ -64,10 +69,14 @@ __getattr__, __dir__ = attach(
         "load": ".pipeline",
         "make_phantoms": ".phantom",
         "preview": ".pipeline",
+        "read_folds": ".split_file",
         "read_image": ".reader",
+        "read_split": ".split_file",
         "scan": ".catalog",
         "statistics": ".pixel_statistics",
         "verify_tfrecords": ".tfrecord",
+        "write_folds": ".split_file",
+        "write_split": ".split_file",
         "write_tfrecords": ".tfrecord",
     },
 )

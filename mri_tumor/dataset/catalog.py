@@ -5,7 +5,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, Self, overload
+from typing import TYPE_CHECKING, Protocol, Self, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,9 @@ from mri_tumor.errors import ArgumentError, CatalogError, ReadError
 from mri_tumor.files import digest_of, sha256_of
 from mri_tumor.labels import LABELS
 from mri_tumor.progress import track
+
+if TYPE_CHECKING:
+    from mri_tumor.dataset.division import Division
 
 __all__ = ["Catalog", "HasGroups", "Record", "scan"]
 
@@ -36,6 +39,9 @@ class Catalog(Sequence[Record]):
     Args:
         records: the pictures; ids are unique.
         classes: the class names in the order of the model's outputs.
+        division: what this catalog is a part of; `split`, `folds` and `read_split` say it. It is no part of
+            the content: it counts neither for `==` nor for `digest`, and what is made of a catalog
+            (`select`, `with_groups`, a slice) bears none.
 
     Raises:
         CatalogError: an id comes twice, or a label is not among `classes`.
@@ -45,15 +51,27 @@ class Catalog(Sequence[Record]):
     ([0, 2], ('b.png',))
     """
 
-    def __init__(self, records: Iterable[Record], classes: Sequence[str] = LABELS) -> None:
+    def __init__(
+        self,
+        records: Iterable[Record],
+        classes: Sequence[str] = LABELS,
+        *,
+        division: "Division | None" = None,
+    ) -> None:
         self._records = tuple(records)
         self._classes = checked_classes(classes)
+        self._division = division
         check_records(self._records, self._classes)
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The class names in order, those without a picture too."""
         return self._classes
+
+    @property
+    def division(self) -> "Division | None":
+        """What this catalog is a part of, None if it is not known to be one."""
+        return self._division
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -236,14 +254,19 @@ def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource 
     group_of = {} if groups is None else read_groups(groups, ids)
     return Catalog(
         (
-            Record(item.id, item.path, item.label, group_of.get(item.id), item.split, _digest(item.path))
+            Record(item.id, item.path, item.label, group_of.get(item.id), item.split, file_digest(item.path))
             for item in track(found, "hashing pictures")
         ),
         classes,
     )
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a picture's file.
+
+    Raises:
+        ReadError: it cannot be opened.
+    """
     try:
         return sha256_of(path)
     except OSError as error:

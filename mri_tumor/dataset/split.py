@@ -5,12 +5,13 @@ import logging
 import math
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Integral
 
 from mri_tumor.dataset.audit import audit
-from mri_tumor.dataset.catalog import Catalog
+from mri_tumor.dataset.catalog import Catalog, Record
+from mri_tumor.dataset.division import Division, divided, division_digest
 from mri_tumor.errors import ArgumentError, CatalogError
 
 logger = logging.getLogger(__name__)
@@ -35,7 +36,8 @@ def split(
         seed: another seed, another split.
 
     Returns:
-        One catalog a fraction, each in the given catalog's order.
+        One catalog a fraction, each in the given catalog's order. They bear their `division`, which shards
+        and classifiers made of them name in their manifest; `write_split` keeps them in a file.
 
     Raises:
         CatalogError: a class has fewer groups than there are parts.
@@ -49,7 +51,7 @@ def split(
     """
     shares = _checked_fractions(fractions)
     catalog, parts = _assign(catalog, shares, by, seed)
-    return [_members(catalog, parts, {part}) for part in range(len(shares))]
+    return _divided(catalog, parts, shares, by, seed)
 
 
 def folds(
@@ -57,7 +59,8 @@ def folds(
 ) -> Iterator[tuple[Catalog, Catalog]]:
     """Return `n` pairs (train, validation): each picture is in one validation part, and no group in both.
 
-    The validation parts are those of `split` with `n` equal fractions.
+    The validation parts are those of `split` with `n` equal fractions, and both sides of every pair bear
+    that division. `write_folds` keeps them in a file.
 
     Args:
         catalog: the pictures, as in `split`.
@@ -71,9 +74,17 @@ def folds(
     """
     if not isinstance(n, Integral) or n < 2:
         raise ArgumentError(f"n is {n!r}", "a whole number of folds from 2", "pass n=5")
-    catalog, parts = _assign(catalog, [1 / n] * n, by, seed)
-    every = set(range(n))
-    return ((_members(catalog, parts, every - {part}), _members(catalog, parts, {part})) for part in range(n))
+    shares = (1 / n,) * int(n)
+    catalog, parts = _assign(catalog, shares, by, seed)
+    return leave_one_out(catalog, _divided(catalog, parts, shares, by, seed))
+
+
+def leave_one_out(catalog: Catalog, parts: Sequence[Catalog]) -> Iterator[tuple[Catalog, Catalog]]:
+    """Yield a pair for every part of a catalog: the others in the catalog's order, and the part itself."""
+    for part in parts:
+        held = set(part.ids)
+        rest = (record for record in catalog if record.id not in held)
+        yield Catalog(rest, catalog.classes, division=part.division), part
 
 
 @dataclass(frozen=True)
@@ -178,8 +189,14 @@ def _check_enough(catalog: Catalog, groups: Sequence[_Group], parts: int) -> Non
             )
 
 
-def _members(catalog: Catalog, parts: Mapping[str, int], wanted: Collection[int]) -> Catalog:
-    return catalog.select(where=lambda record: parts[record.id] in wanted)
+def _divided(
+    catalog: Catalog, parts: Mapping[str, int], shares: tuple[float, ...], by: str, seed: int
+) -> list[Catalog]:
+    members: list[list[Record]] = [[] for _ in shares]
+    for record in catalog:
+        members[parts[record.id]].append(record)
+    found = [Catalog(records, catalog.classes) for records in members]
+    return divided(found, Division(division_digest(found), by, int(seed), shares))
 
 
 def _checked_fractions(fractions: Sequence[float]) -> tuple[float, ...]:

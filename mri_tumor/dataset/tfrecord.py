@@ -109,6 +109,8 @@ def data_section(catalog: Catalog, preprocess: Preprocess) -> dict[str, Any]:
     counts = Counter(catalog.labels)
     splits = set(catalog.splits)
     groups = set(catalog.groups) - {None}
+    # No key rather than None: what was written before there was one stays the same.
+    division = {} if catalog.division is None else {"division": catalog.division.to_dict()}
     return {
         "labels": list(catalog.classes),
         "preprocess": preprocess.to_dict(),
@@ -118,6 +120,7 @@ def data_section(catalog: Catalog, preprocess: Preprocess) -> dict[str, Any]:
         "catalog_digest": catalog.digest,
         "groups": len(groups) or None,
         "split": splits.pop() if len(splits) == 1 else None,
+        **division,
     }
 
 
@@ -128,7 +131,7 @@ def check_catalog(catalog: Catalog) -> None:
 
 
 def some_of(catalog: Catalog, kept: list[Record], skipped: list[dict[str, str]]) -> Catalog:
-    """Return the catalog of the records that could be read.
+    """Return the catalog of the records that could be read; it is still of the same division.
 
     Raises:
         CatalogError: none could.
@@ -139,7 +142,7 @@ def some_of(catalog: Catalog, kept: list[Record], skipped: list[dict[str, str]])
             "pictures that can be read",
             "check the files",
         )
-    return Catalog(kept, catalog.classes) if skipped else catalog
+    return Catalog(kept, catalog.classes, division=catalog.division) if skipped else catalog
 
 
 def _write(plan: Plan, folder: Path, workers: int) -> Manifest:
