@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset.framing import STEP, find_head, letterbox, stretched
-from mri_tumor.dataset.window import IDENTITY, histogram, level_before, window_table
+from mri_tumor.dataset.framing import find_head, letterbox, stretched, thinned
+from mri_tumor.dataset.window import WINDOW_TOP, histogram, level_before, window_level, windowed
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
 
@@ -104,23 +104,17 @@ class Preprocess:
             ArgumentError: `image` is not a uint8 array of two dimensions with at least one pixel.
         """
         image = _checked(image)
-        table = self._table(image)
+        sample = thinned(image) if self.crop or self.window is not None else image
+        level = WINDOW_TOP if self.window is None else window_level(histogram(sample), self.window)
         if self.crop:
-            threshold = level_before(table, self.threshold)
-            top, bottom, left, right = find_head(image, threshold=threshold, coverage=self.coverage)
-            image = image[top:bottom, left:right]
-        if self.window is not None:
-            image = np.asarray(cv2.LUT(image, table), np.uint8)
+            threshold = level_before(self.threshold, level)
+            box = find_head(image, threshold=threshold, coverage=self.coverage, sample=sample)
+            image = image[box[0] : box[1], box[2] : box[3]]
+        image = windowed(image, level)
         if self.clahe is not None:
             image = cv2.createCLAHE(self.clahe, _CLAHE_TILES).apply(image)
         fit = stretched if self.fit == "stretch" else letterbox
         return fit(image, self.size)[..., np.newaxis]
-
-    def _table(self, image: Grey) -> Grey:
-        if self.window is None:
-            return IDENTITY
-        sample = np.ascontiguousarray(image[::STEP, ::STEP])
-        return window_table(histogram(sample), self.window)
 
     def graph(self) -> Callable[..., Any]:
         """Return the same steps as a TensorFlow function of encoded bytes: an exported model begins with it.

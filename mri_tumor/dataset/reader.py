@@ -20,11 +20,16 @@ MAX_SIDE = 65_535
 """The greatest height or width: what JPEG can hold; the in-graph preprocessing has the same limit."""
 
 
+def _check_nothing(_data: bytes, _name: str, _modality: str | None, _burned_in: bool) -> None:
+    """Accept the file: its kind says nothing of modality and burned-in text."""
+
+
 class _Format(NamedTuple):
     name: str
     matches: Callable[[bytes], bool]
     size_of: Callable[[bytes, str], tuple[int, int]]
     decode: Callable[[bytes, str], npt.NDArray[np.uint8]]
+    check: Callable[[bytes, str, str | None, bool], None] = _check_nothing
 
 
 def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
@@ -120,21 +125,25 @@ def _load(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
 
 def _load_file(path: Path, name: str, max_bytes: int) -> bytes:
     try:
-        if path.is_dir():
-            raise ReadError(
-                f"{name}: this is a folder", "one picture file", "use scan() for folders of pictures"
-            )
         if not path.is_file():
-            raise ReadError(f"{name}: there is no such file", "one picture file", "check the path")
+            raise _no_file(path, name)
         length = path.stat().st_size
         if length > max_bytes:
             raise _too_long(name, length, max_bytes)
         with path.open("rb") as file:
-            return file.read(max_bytes + 1)
+            return file.read(length + 1)  # Python reserves all that is asked for
     except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the path
         raise ReadError(
             f"{name!r}: cannot be opened ({error})", "a readable file", "check path and rights"
         ) from error
+
+
+def _no_file(path: Path, name: str) -> ReadError:
+    if path.is_dir():
+        return ReadError(
+            f"{name}: this is a folder", "one picture file", "use scan() for folders of pictures"
+        )
+    return ReadError(f"{name}: there is no such file", "one picture file", "check the path")
 
 
 def _too_long(name: str, length: int, max_bytes: int) -> ReadError:
