@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset import jpeg, png
+from mri_tumor.dataset import dicom, jpeg, png
 from mri_tumor.errors import ArgumentError, ReadError
 
 MAX_PIXELS = 64_000_000
@@ -36,10 +36,12 @@ def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(magics)
 
 
-# A further format is a module beside jpeg.py with the same two functions, and a row here.
+# A further format is a module beside jpeg.py with the same two functions, and a row here. DICOM comes last:
+# its files without a preamble are known only by how their first element begins.
 _FORMATS = (
     _Format("JPEG", _starts_with(jpeg.MAGIC), jpeg.size_of, jpeg.decode),
     _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
+    _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.check),
 )
 *_FIRST_NAMES, _LAST_NAME = (kind.name for kind in _FORMATS)
 _READABLE = f"{', '.join(_FIRST_NAMES)} or {_LAST_NAME}"
@@ -58,25 +60,37 @@ _OTHER_KINDS = {
 
 
 def read_image(
-    source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS, max_bytes: int = MAX_BYTES
+    source: str | Path | bytes,
+    *,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    modality: str | None = "MR",
+    burned_in: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """Read one JPEG or PNG as a grey picture.
+    """Read one JPEG, PNG or DICOM file as a grey picture.
 
     The type is taken from the bytes, never from the suffix. Colour becomes luma (.299 R + .587 G + .114 B),
     alpha is dropped, 16-bit values keep the upper 8 of the bits they need, EXIF orientation is ignored. A
     file that is cut off is an error, not half a picture.
 
+    DICOM (extra `dicom`) is rescaled and shown in the file's own window or table, the first if there are
+    several, else in that of `intensity.percentile_window`; MONOCHROME1 is inverted, padding is black.
+
     Args:
         source: a path, or the encoded bytes themselves (errors then call them `<bytes>`).
         max_pixels: the greatest height x width, read from the header before anything is decoded.
         max_bytes: the greatest length of the file.
+        modality: the only modality of DICOM files that is taken; None takes all.
+        burned_in: whether DICOM files are taken that say that text is burned into their picture.
 
     Returns:
         uint8 (H, W), 0-255, black to white.
 
     Raises:
-        ReadError: the file is missing, damaged, cut off, too large, or not of a kind that is read.
+        ReadError: the file is missing, damaged, cut off, too large, or not of a kind that is read; or it is
+            DICOM with several frames, without a picture, of another modality, in colour or a mosaic.
         ArgumentError: an argument is of the wrong type, or a limit is below 1.
+        MissingExtra: it is DICOM, and pydicom is not installed.
 
     >>> import cv2
     >>> encoded = cv2.imencode(".png", np.full((2, 3), 7, np.uint8))[1].tobytes()
@@ -88,6 +102,7 @@ def read_image(
     _check_limit("max_bytes", max_bytes)
     data, name = _load(source, max_bytes)
     kind = _format_of(data, name)
+    kind.check(data, name, modality, burned_in)
     size = kind.size_of(data, name)
     _check_size(size, max_pixels, name)
     image = kind.decode(data, name)
@@ -160,8 +175,6 @@ def _format_of(data: bytes, name: str) -> _Format:
 
 
 def _describe(data: bytes) -> str:
-    if data[128:132] == b"DICM":
-        return "a DICOM file"
     for magic, kind in _OTHER_KINDS.items():
         if data.startswith(magic):
             return f"a {kind} file"
