@@ -9,15 +9,29 @@ Box = tuple[int, int, int, int]
 """(top, bottom, left, right), ends exclusive."""
 
 STEP = 2
-"""Every second row and column is looked at to find the head: a quarter of the work, the same box."""
+"""Every second row and column is looked at to find the head: a quarter of the work, the same box.
+
+`thinned` takes two bytes at a time: another step needs another `thinned`.
+"""
 
 GAP = 50
 """A run of rows or columns goes on across a gap of up to one `GAP`-th of the side."""
 
 
 def thinned(image: Grey) -> Grey:
-    """Return every `STEP`-th row and column."""
-    return np.ascontiguousarray(image[::STEP, ::STEP])
+    """Return every `STEP`-th row and column, for a picture whose rows are contiguous.
+
+    >>> thinned(np.arange(15, dtype=np.uint8).reshape(3, 5))
+    array([[ 0,  2,  4],
+           [10, 12, 14]], dtype=uint8)
+    """
+    height, width = image.shape
+    result = np.empty((-(-height // STEP), -(-width // STEP)), np.uint8)
+    # Two pixels as one number, of which the lower byte is kept: half the time of steps of two bytes.
+    result[:, : width // STEP] = image[::STEP, : width // STEP * STEP].view("<u2")
+    if width % STEP:
+        result[:, -1] = image[::STEP, -1]
+    return result
 
 
 def find_head(image: Grey, *, threshold: int, coverage: int, sample: Grey | None = None) -> Box:
