@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.pixel_statistics import Statistics, statistics
     from mri_tumor.dataset.preprocess import Preprocess
     from mri_tumor.dataset.reader import read_image
+    from mri_tumor.dataset.slices import Slices, read_slices
     from mri_tumor.dataset.sources import download
     from mri_tumor.dataset.split import folds
     from mri_tumor.dataset.split_file import read_folds, read_split, write_folds, write_split
@@ -33,6 +34,7 @@ __all__ = [
     "MixUp",
     "Preprocess",
     "Record",
+    "Slices",
     "Statistics",
     "audit",
     "download",
@@ -43,6 +45,7 @@ __all__ = [
     "preview",
     "read_folds",
     "read_image",
+    "read_slices",
     "read_split",
     "scan",
     "split",
@@ -63,6 +66,7 @@ __getattr__, __dir__ = attach(
         "MixUp": ".mixup",
         "Preprocess": ".preprocess",
         "Record": ".catalog",
+        "Slices": ".slices",
         "Statistics": ".pixel_statistics",
         "download": ".sources",
         "folds": ".split",
@@ -71,6 +75,7 @@ __getattr__, __dir__ = attach(
         "preview": ".pipeline",
         "read_folds": ".split_file",
         "read_image": ".reader",
+        "read_slices": ".slices",
         "read_split": ".split_file",
         "scan": ".catalog",
         "statistics": ".pixel_statistics",

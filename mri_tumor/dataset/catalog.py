@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.folders import find_pictures
 from mri_tumor.dataset.groups import GroupSource, joined, read_groups
+from mri_tumor.dataset.patients import PUBLIC_SALT, patient_groups
 from mri_tumor.dataset.records import Record, check_records, checked_classes, read_records, write_records
 from mri_tumor.dataset.tables import few, text_table
 from mri_tumor.errors import ArgumentError, CatalogError, ReadError
@@ -232,8 +233,17 @@ class Catalog(Sequence[Record]):
         return f"<Catalog of {len(self)}: {', '.join(f'{label} {counts[label]}' for label in self.classes)}>"
 
 
-def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource | None = None) -> Catalog:
+def scan(
+    root: str | Path,
+    classes: Sequence[str] = LABELS,
+    groups: GroupSource | None = None,
+    *,
+    salt: str = PUBLIC_SALT,
+) -> Catalog:
     """Read class folders into a catalog, sorted by id. Files are hashed; no picture is decoded.
+
+    DICOM files (`.dcm`, `.dicom`) get a group by themselves: a hash of the patient's id, or of the study
+    where that is empty; only headers are read. It is joined with `groups`: together in either is together.
 
     Args:
         root: a folder that holds one folder a class, or `Training/` and `Testing/` (or one of them, or
@@ -243,19 +253,24 @@ def scan(root: str | Path, classes: Sequence[str] = LABELS, groups: GroupSource 
         classes: the class names in the order of the model's outputs.
         groups: id -> group, or the path of a CSV table with the columns `path` or `id`, and `group`, or a
             function of the id, or a compiled pattern: its group `group`, else its first, is taken.
+        salt: what makes the hash of a patient another one in each project. The default is known to everybody,
+            so that two scans agree and leaks between them are found; take a secret one before you pass
+            tables or shards on.
 
     Raises:
         CatalogError: the root is missing, a folder means no class, a class has no picture, a picture lies in
             no class folder, or `groups` misses a picture.
         ReadError: a file cannot be opened.
+        MissingExtra: there are DICOM files, and pydicom is not installed.
     """
     found = find_pictures(Path(root), checked_classes(classes))
     ids = [item.id for item in found]
-    group_of = {} if groups is None else read_groups(groups, ids)
+    given = {} if groups is None else read_groups(groups, ids)
+    group_of = joined([given.get(name) for name in ids], patient_groups([item.path for item in found], salt))
     return Catalog(
         (
-            Record(item.id, item.path, item.label, group_of.get(item.id), item.split, file_digest(item.path))
-            for item in track(found, "hashing pictures")
+            Record(item.id, item.path, item.label, group, item.split, file_digest(item.path))
+            for item, group in zip(track(found, "hashing pictures"), group_of, strict=True)
         ),
         classes,
     )

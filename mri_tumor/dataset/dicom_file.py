@@ -5,7 +5,7 @@ import re
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING
@@ -41,13 +41,14 @@ def matches(data: bytes) -> bool:
     return data.startswith(_MAGIC, _MAGIC_AT) or _BARE.match(data) is not None
 
 
-def parsed(data: bytes, name: str, *, pixels: bool = True) -> "Dataset":
+def parsed(data: bytes, name: str, *, pixels: bool = True, only: Sequence[str] = ()) -> "Dataset":
     """Return the data set of a file's bytes. Its values are converted as they are used: inside `guarded`.
 
     Args:
         data: the whole file, or with `pixels=False` a beginning of it that holds the header.
         name: what errors call it.
         pixels: whether to read beyond the header.
+        only: keywords of the elements to keep; none means all.
 
     Raises:
         ReadError: it is damaged, or inflates to more than `MAX_INFLATED` bytes.
@@ -55,8 +56,10 @@ def parsed(data: bytes, name: str, *, pixels: bool = True) -> "Dataset":
     """
     pydicom = load_extra("pydicom", "dicom", "reading DICOM files")
     with guarded(name):
-        plain = _inflated(data, name)
-        found: Dataset = pydicom.dcmread(BytesIO(plain), force=True, stop_before_pixels=not pixels)
+        plain = _inflated(data, name, whole=pixels)
+        found: Dataset = pydicom.dcmread(
+            BytesIO(plain), force=True, stop_before_pixels=not pixels, specific_tags=[*only] or None
+        )
     return found
 
 
@@ -96,7 +99,7 @@ def _muted() -> Iterator[None]:
         logger.removeFilter(from_elsewhere)
 
 
-def _inflated(data: bytes, name: str) -> bytes:
+def _inflated(data: bytes, name: str, *, whole: bool) -> bytes:
     """Return a deflated file as a plain one, because pydicom would inflate it without a limit."""
     head = data[: _end_of_file_meta(data)]
     if _DEFLATED not in head:
@@ -106,7 +109,7 @@ def _inflated(data: bytes, name: str) -> bytes:
     if unpacker.unconsumed_tail:
         found = f"{name}: the DICOM file inflates to more than {MAX_INFLATED:,} bytes"
         raise ReadError(found, f"at most {MAX_INFLATED:,}", "store it without deflate if you trust the file")
-    if not unpacker.eof:
+    if whole and not unpacker.eof:
         raise damaged(name, "is cut off")
     return head.replace(_DEFLATED, _PLAIN) + body
 

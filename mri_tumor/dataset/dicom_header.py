@@ -129,12 +129,16 @@ def text(dataset: "Dataset", keyword: str) -> str:
 
 def number(dataset: "Dataset", keyword: str) -> float | None:
     """Return the first value of an element if that is a finite number."""
-    found = values(dataset, keyword)
+    return next(iter(numbers(dataset, keyword)), None)
+
+
+def numbers(dataset: "Dataset", keyword: str) -> tuple[float, ...]:
+    """Return the values of an element if all of them are finite numbers, else none."""
     try:
-        value = float(found[0]) if found else math.nan
+        found = tuple(float(value) for value in values(dataset, keyword))
     except (TypeError, ValueError, OverflowError):
-        return None
-    return value if math.isfinite(value) else None
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
 
 
 def whole_number(dataset: "Dataset", keyword: str) -> int | None:

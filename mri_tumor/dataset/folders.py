@@ -13,7 +13,7 @@ from mri_tumor.labels import label_of
 logger = logging.getLogger(__name__)
 
 PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm"}
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm", ".dicom"}
 )
 """Files that count as pictures by their name; whether they can be read is the reader's business."""
 

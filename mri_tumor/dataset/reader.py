@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset import dicom, jpeg, png
+from mri_tumor.dataset import bmp, dicom, jpeg, png, tiff
 from mri_tumor.errors import ArgumentError, ReadError
 
 MAX_PIXELS = 64_000_000
@@ -41,6 +41,8 @@ def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
 _FORMATS = (
     _Format("JPEG", _starts_with(jpeg.MAGIC), jpeg.size_of, jpeg.decode),
     _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
+    _Format("TIFF", _starts_with(*tiff.MAGICS), tiff.size_of, tiff.decode),
+    _Format("BMP", _starts_with(bmp.MAGIC), bmp.size_of, bmp.decode),
     _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.check),
 )
 *_FIRST_NAMES, _LAST_NAME = (kind.name for kind in _FORMATS)
@@ -49,9 +51,8 @@ _READABLE = f"{', '.join(_FIRST_NAMES)} or {_LAST_NAME}"
 # Only so that the error can say what the file is.
 _OTHER_KINDS = {
     b"GIF8": "GIF",
-    b"BM": "BMP",
-    b"II*\x00": "TIFF",
-    b"MM\x00*": "TIFF",
+    b"II+\x00": "BigTIFF",
+    b"MM\x00+": "BigTIFF",
     b"RIFF": "WebP",
     b"PK\x03\x04": "ZIP",
     b"\x1f\x8b": "gzip",
@@ -67,11 +68,14 @@ def read_image(
     modality: str | None = "MR",
     burned_in: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """Read one JPEG, PNG or DICOM file as a grey picture.
+    """Read one JPEG, PNG, TIFF, BMP or DICOM file as a grey picture.
 
     The type is taken from the bytes, never from the suffix. Colour becomes luma (.299 R + .587 G + .114 B),
-    alpha is dropped, 16-bit values keep the upper 8 of the bits they need, EXIF orientation is ignored. A
+    alpha is dropped, 16-bit values keep the upper 8 of the bits they need, orientation tags are ignored. A
     file that is cut off is an error, not half a picture.
+
+    TIFF holds one page of grey, palette or RGB, in strips or tiles, plain or coded by LZW, deflate, PackBits
+    or JPEG; signed, 32-bit and float values are shown in the window of `intensity.percentile_window`.
 
     DICOM (extra `dicom`) is rescaled and shown in the file's own window or table, the first if there are
     several, else in that of `intensity.percentile_window`; MONOCHROME1 is inverted, padding is black.
@@ -98,9 +102,9 @@ def read_image(
     array([[7, 7, 7],
            [7, 7, 7]], dtype=uint8)
     """
-    _check_limit("max_pixels", max_pixels)
-    _check_limit("max_bytes", max_bytes)
-    data, name = _load(source, max_bytes)
+    check_limit("max_pixels", max_pixels)
+    check_limit("max_bytes", max_bytes)
+    data, name = load_bytes(source, max_bytes)
     kind = _format_of(data, name)
     kind.check(data, name, modality, burned_in)
     size = kind.size_of(data, name)
@@ -113,13 +117,14 @@ def read_image(
     return image
 
 
-def _check_limit(argument: str, value: int) -> None:
+def check_limit(argument: str, value: int) -> None:
+    """Raise an ArgumentError unless the argument is a whole number from 1."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
         raise ArgumentError(f"{argument} is {value!r}", "a whole number from 1", f"leave {argument} out")
 
 
-def _load(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
-    """Return the bytes and the name that errors give them."""
+def load_bytes(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
+    """Return the bytes of a file, at most `max_bytes`, and the name that errors give it."""
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "<bytes>"
     elif isinstance(source, str | Path):

@@ -1,0 +1,185 @@
+"""Slices of a volume, as arrays and as pictures: a DICOM series, a multi-frame file, a NIfTI file."""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mri_tumor.dataset.axes import Axis, check_axis
+from mri_tumor.dataset.dicom_series import Limits, is_dicom, read_series
+from mri_tumor.dataset.patients import PUBLIC_SALT, group_hash, identity_of
+from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, check_limit, load_bytes
+from mri_tumor.dataset.traits import format_of
+from mri_tumor.errors import ArgumentError, ReadError
+from mri_tumor.files import sha256_of, whole_file
+
+logger = logging.getLogger(__name__)
+
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_SHORT = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Slices:
+    """Slices of one volume, in order.
+
+    Args:
+        images: uint8 `(N, H, W)`, 0-255, black to white; one window for all of them.
+        numbers: each slice's place in the volume, from 0.
+        positions: in mm along the slices' axis, where only differences mean something; empty if unknown.
+        group: what stands for the patient, and must stay on one side of a split.
+        name: what tells this series from others of the patient.
+
+    >>> slices = Slices(np.zeros((5, 2, 3), np.uint8), tuple(range(5)), (), "p1", "t1")
+    >>> slices[1:3].numbers
+    (1, 2)
+    """
+
+    images: NDArray[np.uint8]
+    numbers: tuple[int, ...]
+    positions: tuple[float, ...]
+    group: str
+    name: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return iter(self.images)
+
+    def __getitem__(self, part: slice) -> "Slices":
+        if not isinstance(part, slice):
+            raise ArgumentError(
+                f"the index is {part!r}", "a slice", "use [5:9], or .images[5] for one picture"
+            )
+        return replace(
+            self, images=self.images[part], numbers=self.numbers[part], positions=self.positions[part]
+        )
+
+    def __repr__(self) -> str:
+        height, width = self.images.shape[1:]
+        return f"<Slices {self.group}-{self.name}: {len(self)} of {width} x {height}>"
+
+    def to_png(self, directory: str | Path) -> list[Path]:
+        """Write each slice as `<group>-<name>-<number>.png`, and return the paths.
+
+        The files hold pixels and nothing else. Each appears whole or not at all; a file of the same name is
+        replaced. In class folders they are what `scan` reads, and the pattern `([^-/]+)-[^/]*$` gives it the
+        groups.
+
+        Args:
+            directory: made if it is not there.
+        """
+        paths = [Path(directory) / f"{self.group}-{self.name}-{number:04d}.png" for number in self.numbers]
+        for path, image in zip(paths, self.images, strict=True):
+            encoded = cv2.imencode(".png", image)[1].tobytes()
+            with whole_file(path) as partial:
+                partial.write_bytes(encoded)
+        return paths
+
+
+def read_slices(
+    source: str | Path,
+    *,
+    axis: Axis | None = None,
+    volume: int = 0,
+    group: str | None = None,
+    salt: str = PUBLIC_SALT,
+    max_pixels: int = MAX_PIXELS,
+    max_bytes: int = MAX_BYTES,
+    modality: str | None = "MR",
+    burned_in: bool = False,
+) -> Slices:
+    """Read the slices of a volume, in order and with one window for all of them.
+
+    A DICOM series is ordered by position along the normal of its slices, else by instance number. Its window
+    is the one that all files share; where there is none, or they differ, the percentiles of all slices are
+    taken (`intensity.percentile_window`).
+
+    Args:
+        source: a folder that holds one DICOM series (other files are left aside, folders inside are not
+            looked into), a DICOM file of one or more frames, or a NIfTI file (`.nii`, `.nii.gz`).
+        axis: `"axial"`, `"coronal"` or `"sagittal"`, shown as radiologists look at it. None takes DICOM as it
+            was scanned, and NIfTI axial. Nothing is resampled: thick slices seen from the side look squashed.
+        volume: which one of a NIfTI file with several.
+        group: letters, digits and `_`; None hashes the patient's id, else the study, else the file's bytes.
+        salt: what makes that hash another one in each project; pass a secret one before you pass files on.
+        max_pixels: the greatest number of pixels of all slices, known before one is decoded.
+        max_bytes: the greatest length of each file.
+        modality: the only modality of DICOM files that is taken; None takes all.
+        burned_in: whether DICOM files are taken that say that text is burned into their picture.
+
+    Raises:
+        ReadError: a file is damaged, too large or not wanted; the folder holds several series, none, or
+            slices of several sizes, directions or time points. A gap is only a logged warning.
+        ArgumentError: an argument is of the wrong type or value.
+        MissingExtra: what reads such files is not installed.
+    """
+    check_axis(axis)
+    check_limit("max_pixels", max_pixels)
+    check_limit("max_bytes", max_bytes)
+    if group is not None and not (isinstance(group, str) and _NAME.fullmatch(group)):
+        raise ArgumentError(f"group is {group!r}", "letters, digits and _", "leave it out, or change it")
+    path = _checked(source)
+    if path.is_dir() or is_dicom(path):
+        return _dicom(path, axis, group, salt, Limits(max_pixels, max_bytes, modality, burned_in))
+    return _nifti(path, axis or "axial", volume, group, salt, max_pixels, max_bytes)
+
+
+def _checked(source: str | Path) -> Path:
+    if not isinstance(source, str | Path):
+        found = f"source is of type {type(source).__name__}"
+        raise ArgumentError(found, "the path of a folder or file", "pass str or Path")
+    path = Path(source)
+    if not path.exists():
+        raise ReadError(f"{path}: it is not there", "a folder or a file", "check the path")
+    return path
+
+
+def _dicom(path: Path, axis: Axis | None, group: str | None, salt: str, limits: Limits) -> Slices:
+    paths = _series_files(path) if path.is_dir() else [path]
+    series = read_series(paths, str(path), axis, limits)
+    data, name = load_bytes(paths[0], limits.max_bytes)
+    identity = identity_of(data, name) or f"file {sha256_of(paths[0])}"
+    return _slices(series.images, series.positions, group, identity, series.uid or identity, axis, salt)
+
+
+def _series_files(folder: Path) -> list[Path]:
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = [path for path in files if is_dicom(path)]
+    if len(found) < len(files):
+        logger.info("%s: %d files are not DICOM and are left aside", folder, len(files) - len(found))
+    return found
+
+
+def _nifti(
+    path: Path, axis: Axis, volume: int, group: str | None, salt: str, max_pixels: int, max_bytes: int
+) -> Slices:
+    data, name = load_bytes(path, max_bytes)
+    if format_of(data) not in ("NIfTI", "gzip"):
+        found = f"{name}: this is neither DICOM nor NIfTI, whatever its name says"
+        raise ReadError(found, "a DICOM or NIfTI file, or a folder of one DICOM series", "use read_image()")
+    from mri_tumor.dataset.nifti import read_nifti
+
+    images = read_nifti(path, axis=axis, volume=volume, max_pixels=max_pixels, max_bytes=max_bytes)
+    identity = f"file {sha256_of(path)}"
+    return _slices(images, None, group, identity, f"{identity} {volume}", axis, salt)
+
+
+def _slices(
+    images: NDArray[np.uint8],
+    positions: Sequence[float] | None,
+    group: str | None,
+    identity: str,
+    series: str,
+    axis: Axis | None,
+    salt: str,
+) -> Slices:
+    name = group_hash(f"series {series} {axis}", salt)[:_SHORT]
+    numbers = tuple(range(len(images)))
+    return Slices(images, numbers, tuple(positions or ()), group or group_hash(identity, salt), name)
