@@ -1,6 +1,7 @@
 """`mri-tumor`: the commands and how they fail."""
 
 import sys
+from typing import NoReturn
 
 import typer
 from rich.console import Console
@@ -40,11 +41,19 @@ def _version(version: bool = typer.Option(False, "--version", help="Show the ver
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one readable message and exit code 1."""
+    """Run the command line; an error of ours, or of a file's, is one readable message and exit code 1."""
     to_console()
     try:
         app()
     except MriTumorError as error:
-        # Errors hold paths and brackets: shown as they are, never read as markup.
-        Console(stderr=True).print(f"{type(error).__name__}: {error}", style="red", markup=False)
-        sys.exit(1)
+        _fail(f"{type(error).__name__}: {error}")
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        _fail(f"{error.filename2 or error.filename or 'a file'}: {error.strerror}")
+
+
+def _fail(message: str) -> NoReturn:
+    # Messages hold paths and brackets: shown as they are, never read as markup.
+    Console(stderr=True).print(message, style="red", markup=False)
+    sys.exit(1)

@@ -101,6 +101,89 @@ def test_a_test_set_that_lies_elsewhere(run: Callable[..., tuple], leaking: Path
     assert "no_tumor/copy.png = no_tumor/000.png, the same file" in out
 
 
+def test_prepare_keeps_its_split_and_divides_by_it(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_folder(per_class=10)
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert run("prepare", root, first, "--size", 16, "--seed", 7)[0] == 0
+    assert run("prepare", root, second, "--size", 16, "--split", first / "split.json")[0] == 0
+    for part in ("train", "validation"):
+        made = [dataset.verify_tfrecords(folder / part) for folder in (first, second)]
+        assert made[0] == made[1]
+        assert made[0].sections["data"]["division"]["seed"] == 7
+    assert (first / "split.json").read_bytes() == (second / "split.json").read_bytes()
+
+    (root / "no_tumor" / "000.png").unlink()
+    code, _, error = run("prepare", root, second, "--split", first / "split.json")
+    assert code == 1
+    assert "'no_tumor/000.png'" in error
+
+
+def test_a_split_with_other_parts_makes_no_folders(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    root = make_folder(per_class=4)
+    parts = dict(zip(("../train", "b"), dataset.split(dataset.scan(root), (0.5, 0.5)), strict=True))
+    dataset.write_split(tmp_path / "split.json", parts)
+    code, _, error = run("prepare", root, tmp_path / "out", "--split", tmp_path / "split.json")
+    assert code == 1
+    assert "train and validation" in " ".join(error.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_prepare_stops_at_a_bad_picture_or_leaves_it_out_and_says_of_leaks(
+    run: Callable[..., tuple], leaking: Path, tmp_path: Path
+) -> None:
+    code, _, error = run("prepare", leaking, tmp_path / "out", "--size", 16)
+    assert code == 1
+    assert "text.png" in error
+    assert not (tmp_path / "out").exists()
+    code, out, error = run("prepare", leaking, tmp_path / "out", "--size", 16, "--skip-unreadable")
+    assert code == 0
+    assert "left out: " in error
+    assert "1 of 17 test pictures are also in training" in error
+    assert f"{tmp_path / 'out' / 'test'}: 17 pictures" in out
+
+
+def test_shards_do_not_come_among_the_pictures(
+    run: Callable[..., tuple], make_folder: Callable[..., Path]
+) -> None:
+    root = make_folder()
+    for output in (root, root / "shards", root / "x" / ".." / "shards"):
+        code, _, error = run("prepare", root, output)
+        assert code == 1
+        assert "a folder outside" in " ".join(error.split())
+    assert not (root / "shards").exists()
+
+
+def test_three_classes(run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path) -> None:
+    root = make_folder(folders=("glioma", "meningioma", "pituitary"))
+    assert "none" in run("audit", root)[2]
+    classes = "glioma, meningioma,pituitary"
+    assert run("audit", root, "--classes", classes)[0] == 0
+    assert run("prepare", root, tmp_path / "out", "--size", 16, "--classes", classes)[0] == 0
+    labels = dataset.verify_tfrecords(tmp_path / "out" / "train").sections["data"]["labels"]
+    assert labels == ["glioma", "meningioma", "pituitary"]
+
+
+def test_a_file_that_cannot_be_written_is_one_message(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    code, _, error = run("audit", make_folder(), "--csv", tmp_path / "file" / "findings.csv")
+    assert code == 1
+    assert "Traceback" not in error
+    assert "file" in error
+
+
+def test_download_says_what_must_be_fetched_by_hand(run: Callable[..., tuple], tmp_path: Path) -> None:
+    code, out, error = run("download", "figshare", tmp_path / "x")
+    assert (code, out) == (1, "")
+    assert "https://doi.org/10.6084/m9.figshare.1512427" in error
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_from_pictures_to_a_package(
     run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
