@@ -15,6 +15,7 @@ from mri_tumor.errors import MriTumorError, ReadError
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.uid import UID
 
 MAX_INFLATED = 200_000_000
 """How many bytes a deflated file may inflate to: 64 million pixels of 16 bits, and room for the header."""
@@ -60,6 +61,8 @@ def parsed(data: bytes, name: str, *, pixels: bool = True, only: Sequence[str] =
         found: Dataset = pydicom.dcmread(
             BytesIO(plain), force=True, stop_before_pixels=not pixels, specific_tags=[*only] or None
         )
+        if "TransferSyntaxUID" not in found.file_meta:
+            found.file_meta.TransferSyntaxUID = _guessed(*found.original_encoding)
     return found
 
 
@@ -83,6 +86,15 @@ def damaged(name: str, what: str) -> ReadError:
     """Return the error for a file that is not whole or not sound."""
     fix = "fetch or export the file again, or leave it out"
     return ReadError(f"{name}: the DICOM file {what}", "a complete DICOM file", fix)
+
+
+def _guessed(implicit: bool | None, little: bool | None) -> "UID":
+    """Return the transfer syntax of a file that does not name one; its pixels are not coded then."""
+    from pydicom import uid
+
+    if not little:
+        return uid.ExplicitVRBigEndian
+    return uid.ImplicitVRLittleEndian if implicit else uid.ExplicitVRLittleEndian
 
 
 @contextmanager

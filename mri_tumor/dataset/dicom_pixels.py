@@ -71,9 +71,7 @@ def _complete(dataset: "Dataset", header: Header, name: str) -> None:
 
 
 def _is_encapsulated(dataset: "Dataset") -> bool:
-    # Without a file header there is no word about the coding, and nothing was coded.
-    syntax = dataset.file_meta.get("TransferSyntaxUID")
-    return syntax is not None and bool(syntax.is_compressed)
+    return bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
 
 
 def _counting_bits(frame: NDArray[Any], header: Header) -> Stored:

@@ -36,14 +36,14 @@ def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
     return lambda data: data.startswith(magics)
 
 
-# A further format is a module beside jpeg.py with the same two functions, and a row here. DICOM comes last:
-# its files without a preamble are known only by how their first element begins.
+# A further format is a module beside jpeg.py with the same two functions, and a row here. DICOM comes first:
+# its preamble may be the beginning of a TIFF, so that programs for either find a picture.
 _FORMATS = (
+    _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.check),
     _Format("JPEG", _starts_with(jpeg.MAGIC), jpeg.size_of, jpeg.decode),
     _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
     _Format("TIFF", _starts_with(*tiff.MAGICS), tiff.size_of, tiff.decode),
     _Format("BMP", _starts_with(bmp.MAGIC), bmp.size_of, bmp.decode),
-    _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.check),
 )
 *_FIRST_NAMES, _LAST_NAME = (kind.name for kind in _FORMATS)
 _READABLE = f"{', '.join(_FIRST_NAMES)} or {_LAST_NAME}"

@@ -14,6 +14,7 @@ COLOURFUL = 24
 
 # How the bytes of each format begin, or what stands further on.
 _MAGIC = (
+    ("DICOM", 128, b"DICM"),  # first: what stands in front of it may be the beginning of a TIFF
     ("JPEG", 0, b"\xff\xd8\xff"),
     ("PNG", 0, b"\x89PNG\r\n\x1a\n"),
     ("BMP", 0, b"BM"),
@@ -21,7 +22,6 @@ _MAGIC = (
     ("TIFF", 0, b"MM\x00*"),
     ("GIF", 0, b"GIF8"),
     ("WebP", 8, b"WEBP"),
-    ("DICOM", 128, b"DICM"),
     ("NIfTI", 344, b"n+1\x00"),
     ("gzip", 0, b"\x1f\x8b"),
 )
