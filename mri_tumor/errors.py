@@ -36,6 +36,10 @@ class CatalogError(MriTumorError):
     """A folder, table or split of pictures is not what it should be."""
 
 
+class DownloadError(MriTumorError):
+    """A file cannot be fetched, cannot be kept, or is not the file that was asked for."""
+
+
 class ShardError(MriTumorError):
     """A TFRecord shard, or the folder that holds it, is damaged or incomplete."""
 

@@ -1,26 +1,24 @@
 """Fetching files over https: checked by size and SHA-256, taken up again, tried again."""
 
-import hashlib
+import contextlib
 import http.client
+import io
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mri_tumor.errors import MriTumorError
+from mri_tumor.errors import DownloadError
 from mri_tumor.files import sha256_of
 
 TIMEOUT = 30.0
 TRIES = 4
 _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
-
-
-class DownloadError(MriTumorError):
-    """A file cannot be fetched, or is not the file that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +32,15 @@ class Wanted:
 
 
 class _SafeRedirects(urllib.request.HTTPRedirectHandler):
-    def redirect_request(self, *args: Any) -> urllib.request.Request | None:
-        check_url(args[-1])
-        return super().redirect_request(*args)
+    def redirect_request(
+        self, request: urllib.request.Request, answer: Any, *rest: Any
+    ) -> urllib.request.Request | None:
+        try:
+            check_url(rest[-1])
+        except DownloadError:
+            answer.close()  # only an HTTPError would do it
+            raise
+        return super().redirect_request(request, answer, *rest)
 
 
 _OPENER = urllib.request.build_opener(_SafeRedirects)
@@ -67,28 +71,55 @@ def fetch(wanted: Wanted, *, pause: float = 1.0) -> None:
         pause: seconds before the second try; each further try waits twice as long.
 
     Raises:
-        DownloadError: after some tries it is not there, or it holds other bytes.
+        DownloadError: after some tries it is not there, it holds other bytes, or it cannot be written.
     """
     check_url(wanted.url)
-    wanted.path.parent.mkdir(parents=True, exist_ok=True)
-    for attempt in range(TRIES):
-        if attempt:
-            time.sleep(pause * 2 ** (attempt - 1))
+    with writing(wanted.path):
+        wanted.path.parent.mkdir(parents=True, exist_ok=True)
         if is_whole(wanted):
             return
-        try:
-            _receive(wanted)
-        except (OSError, http.client.HTTPException) as error:
-            problem: Exception | None = error
-            if isinstance(error, urllib.error.HTTPError):
-                error.close()
-            if not _worth_another(error):
-                break
-        else:
-            problem = None
-    if is_whole(wanted):
-        return
-    raise _explained(wanted, problem) from problem
+    for attempt in range(TRIES):
+        problem = _tried(wanted)
+        if problem is None:
+            return
+        if attempt + 1 == TRIES or not _worth_another(problem):
+            raise _explained(wanted, problem) from problem
+        time.sleep(pause * 2**attempt)
+
+
+@contextlib.contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the system says about a file or folder into our error.
+
+    Raises:
+        DownloadError: the disk is full, or the place cannot be written.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise DownloadError(
+            f"{path} cannot be written ({error.strerror or error})",
+            "room on the disk, and the right to write there",
+            "make room or choose another folder, and call it again: it goes on where it stopped",
+        ) from error
+
+
+def _tried(wanted: Wanted) -> Exception | None:
+    """Try once; return what went wrong, None if the file is whole now."""
+    try:
+        _receive(wanted)
+    except (OSError, http.client.HTTPException) as error:
+        if isinstance(error, urllib.error.HTTPError):
+            error.close()
+        return error
+    with writing(wanted.path):
+        if is_whole(wanted):
+            return None
+        if wanted.path.stat().st_size < wanted.size:
+            return ConnectionError("the connection was cut")
+        found = sha256_of(wanted.path)
+        wanted.path.unlink()
+    return _WrongBytesError(f"SHA-256 {found[:16]}...")
 
 
 def _receive(wanted: Wanted) -> None:
@@ -99,27 +130,33 @@ def _receive(wanted: Wanted) -> None:
         # A server that knows no ranges sends all of it, with 200.
         goes_on = have > 0 and answer.status == 206
         left = wanted.size - (have if goes_on else 0) + 1
-        with wanted.path.open("ab" if goes_on else "wb") as file:
+        with writing(wanted.path):
+            file = wanted.path.open("ab" if goes_on else "wb", buffering=0)
+        with file:
             while left > 0 and (block := answer.read(min(left, 1 << 16))):
-                file.write(block)
+                with writing(wanted.path):
+                    _write(file, block)
                 left -= len(block)
-    if wanted.path.stat().st_size >= wanted.size and not is_whole(wanted):
-        found = hashlib.sha256(wanted.path.read_bytes()).hexdigest()
-        wanted.path.unlink()
-        raise _WrongBytesError(f"SHA-256 {found[:16]}...")
 
 
-class _WrongBytesError(OSError):
+def _write(file: io.FileIO, block: bytes) -> None:
+    """Write all of a block: unbuffered, so that a full disk is met here and not when the file is closed."""
+    rest = memoryview(block)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
+class _WrongBytesError(Exception):
     """The file came to its end and is another one."""
 
 
 def _worth_another(error: Exception) -> bool:
     if isinstance(error, urllib.error.HTTPError):
         return error.code in _AGAIN
-    return "CERTIFICATE_VERIFY_FAILED" not in str(error) and getattr(error, "errno", None) != 28
+    return "CERTIFICATE_VERIFY_FAILED" not in str(error)
 
 
-def _explained(wanted: Wanted, problem: Exception | None) -> DownloadError:
+def _explained(wanted: Wanted, problem: Exception) -> DownloadError:
     url = wanted.url
     if isinstance(problem, urllib.error.HTTPError):
         fix = "try later" if problem.code in _AGAIN else "the file has moved: get the data by hand"
@@ -130,14 +167,12 @@ def _explained(wanted: Wanted, problem: Exception | None) -> DownloadError:
             f"{wanted.size} bytes with SHA-256 {wanted.sha256[:16]}...",
             "try again; if it stays so, a proxy changes files or the source has changed",
         )
-    if getattr(problem, "errno", None) == 28:
-        return DownloadError(f"no space for {wanted.path}", "room on the disk", "make room and call it again")
     if "CERTIFICATE_VERIFY_FAILED" in str(problem):
         return DownloadError(
             f"the certificate of {url} cannot be trusted", "a valid one", "check the clock and the proxy"
         )
     return DownloadError(
-        f"{url} cannot be fetched ({problem or 'the connection was cut'})",
+        f"{url} cannot be fetched ({problem})",
         "a connection that holds",
         "check the network and call it again: it goes on where it stopped",
     )

@@ -50,6 +50,19 @@ class Known:
         """The official test pictures of sartaj that have a near-duplicate in its training set."""
         return self.flagged("leaked")
 
+    @property
+    def twin_ids(self) -> frozenset[str]:
+        """The training pictures of sartaj that are near-duplicates of official test pictures.
+
+        Leave them out of training, and no test picture has been seen.
+        """
+        tested = {item.cluster for item in known_pictures("sartaj") if item.split == "Testing"}
+        return frozenset(
+            name
+            for name, match in self.matches.items()
+            if match.picture.split == "Training" and match.picture.cluster in tested
+        )
+
     @cached_property
     def groups(self) -> dict[str, str]:
         """Id -> group; a figshare slice goes with the sartaj pictures of its block where both are there."""

@@ -23,6 +23,7 @@ class KnownPicture:
         pixels: `fingerprints.pixel_hash`.
         looks: `fingerprints.perceptual_hash`.
         group: what must stay on one side of a split, inside the set.
+        cluster: near-duplicates of each other have the same one, inside the set; None where it is unknown.
         block: the run of figshare slices it comes from, None if it is not of figshare.
         flags: `"leaked"` (a test picture with a near-duplicate in training), `"identical"` (the same pixels
             there), `"conflict"` (stands under two labels), `"not_mr"`, `"source_label"` (labelled
@@ -36,6 +37,7 @@ class KnownPicture:
     pixels: str
     looks: str
     group: str
+    cluster: str | None
     block: str | None
     flags: frozenset[str]
 
@@ -63,6 +65,7 @@ def known_pictures(source: str) -> tuple[KnownPicture, ...]:
             row["pixels"],
             row["looks"],
             row["group"],
+            row["cluster"] or None,
             row["figshare_block"] or None,
             frozenset(row["flags"].split()),
         )

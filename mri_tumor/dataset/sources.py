@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from mri_tumor.dataset.fetch import Wanted, fetch, is_whole
+from mri_tumor.dataset.fetch import Wanted, fetch, is_whole, writing
 from mri_tumor.dataset.known_tables import KnownPicture, known_pictures
-from mri_tumor.errors import ArgumentError
+from mri_tumor.errors import ArgumentError, DownloadError
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
@@ -19,11 +19,19 @@ CONNECTIONS = 4
 
 @dataclass(frozen=True)
 class Source:
-    """A data set that can be fetched: its address, its files and what may be done with them."""
+    """A data set that can be fetched.
+
+    Args:
+        base_url: the address that the files' ids are relative to.
+        pictures: the files.
+        licence: what may be done with them.
+        by_hand: the steps of somebody who must do without this library.
+    """
 
     base_url: str
     pictures: Sequence[KnownPicture]
     licence: str
+    by_hand: str
 
 
 _SARTAJ_URL = (
@@ -33,12 +41,18 @@ _SARTAJ_URL = (
 _LICENCE = "licence not established: for research only, never redistribute"
 _BY_HAND = {
     "figshare": (
-        "open https://doi.org/10.6084/m9.figshare.1512427, fetch its four archives of N.mat files, unpack "
-        "them into one folder, and call dataset.scan_figshare(folder)"
+        "(1) open https://doi.org/10.6084/m9.figshare.1512427; (2) fetch its four archives of N.mat files; "
+        "(3) unpack them into one folder; (4) call dataset.scan_figshare(folder)"
     ),
     "kaggle": (
-        "log in at https://www.kaggle.com, fetch sartajbhuvaji/brain-tumor-classification-mri, unpack it, "
-        "and call dataset.scan(folder); or call download('sartaj', folder), which needs no account"
+        "(1) log in at https://www.kaggle.com; (2) fetch sartajbhuvaji/brain-tumor-classification-mri; "
+        "(3) unpack it; (4) call dataset.scan(folder) on the folder that holds Training and Testing; "
+        "or call download('sartaj', folder), which needs no account"
+    ),
+    "sartaj": (
+        "(1) open https://github.com/SartajBhuvaji/Brain-Tumor-Classification-DataSet; (2) choose Code, "
+        "Download ZIP; (3) unpack it; (4) dataset.known(dataset.scan(folder)).summary() says whether all of "
+        "it is there"
     ),
 }
 
@@ -60,13 +74,14 @@ def download(name: str, directory: str | Path) -> Path:
     Raises:
         ArgumentError: the set is unknown or must be fetched by hand (figshare), or the folder
             holds other things.
-        DownloadError: a file cannot be fetched or is another one.
+        DownloadError: a file cannot be fetched, is another one, or cannot be written.
     """
-    if name in _BY_HAND:
-        raise ArgumentError(f"{name} cannot be fetched by this library", "'sartaj'", _BY_HAND[name])
-    if name != "sartaj":
+    if name not in _BY_HAND:
         raise ArgumentError(f"no source is called {name!r}", "'sartaj'", "pass download('sartaj', folder)")
-    return fetch_source(Source(_SARTAJ_URL, known_pictures("sartaj"), _LICENCE), Path(directory))
+    if name != "sartaj":
+        raise ArgumentError(f"{name} cannot be fetched by this library", "'sartaj'", _BY_HAND[name])
+    source = Source(_SARTAJ_URL, known_pictures("sartaj"), _LICENCE, _BY_HAND["sartaj"])
+    return fetch_source(source, Path(directory))
 
 
 def fetch_source(source: Source, directory: Path, *, pause: float = 1.0) -> Path:
@@ -79,11 +94,17 @@ def fetch_source(source: Source, directory: Path, *, pause: float = 1.0) -> Path
             f"{directory} holds other things", "a new or empty folder, or a whole copy", "choose another"
         )
     partial = directory.parent / f".partial-{directory.name}"
-    partial.mkdir(parents=True, exist_ok=True)
-    _fetch_all(_wanted(source, partial), pause)
-    if directory.exists():
-        directory.rmdir()
-    partial.replace(directory)
+    try:
+        with writing(partial):
+            partial.mkdir(parents=True, exist_ok=True)
+        _fetch_all(_wanted(source, partial), pause)
+    except DownloadError as error:
+        fix = f"{error.fix}. By hand: {source.by_hand}"
+        raise DownloadError(error.found, error.expected, fix) from error
+    with writing(directory):
+        if directory.exists():
+            directory.rmdir()
+        partial.replace(directory)
     return directory
 
 
