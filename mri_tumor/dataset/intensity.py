@@ -1,4 +1,4 @@
-"""Measured values of any scale to grey levels: the window between two percentiles, and what it shows."""
+"""Values of any depth or scale to grey levels: the upper 8 bits, or a window between two percentiles."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 LOW, HIGH = 0.5, 99.5
 """The percentiles of the foreground that become black and white, as nnU-Net clips (Isensee et al. 2021)."""
 
-Values = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
+Values = NDArray[np.number[Any]]
 
 
 def percentile_window(values: Values, *, low: float = LOW, high: float = HIGH) -> tuple[float, float]:
@@ -56,3 +56,18 @@ def to_grey(values: Values, black: float, white: float) -> NDArray[np.uint8]:
     inside = np.clip(values.astype(np.float64), black, white)
     shares = np.nan_to_num((inside / 2 - black / 2) / half_width, nan=0.0)
     return np.asarray(np.rint(shares * 255), np.uint8)
+
+
+def to_8_bits(image: Values) -> NDArray[np.uint8]:
+    """Keep the upper 8 of the bits that the highest value needs, so 12-bit MR in 16-bit files is not black.
+
+    Args:
+        image: uint8, which stays as it is, or uint16.
+
+    >>> to_8_bits(np.array([[0, 16, 4095]], np.uint16))
+    array([[  0,   1, 255]], dtype=uint8)
+    """
+    if image.dtype == np.uint8:
+        return np.asarray(image, np.uint8)
+    shift = max(0, int(image.max()).bit_length() - 8)
+    return np.right_shift(image, shift).astype(np.uint8)

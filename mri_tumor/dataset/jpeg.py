@@ -51,9 +51,21 @@ def decode(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     Raises:
         ReadError: OpenCV cannot decode the bytes.
     """
-    flags = cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION
+    return _decoded(data, cv2.IMREAD_GRAYSCALE, name)
+
+
+def colours(data: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """Return the RGB picture as uint8 (H, W, 3); EXIF orientation is ignored.
+
+    Raises:
+        ReadError: OpenCV cannot decode the bytes.
+    """
+    return _decoded(data, cv2.IMREAD_COLOR, name)[..., ::-1]
+
+
+def _decoded(data: bytes, flags: int, name: str) -> npt.NDArray[np.uint8]:
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error:
         image = None
     if image is None:

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from mri_tumor.dataset.intensity import to_8_bits
 from mri_tumor.errors import ReadError
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -51,18 +52,6 @@ def decode(data: bytes, name: str) -> npt.NDArray[np.uint8]:
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     return to_8_bits(image)
-
-
-def to_8_bits(image: npt.NDArray[np.uint8] | npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Keep the upper 8 of the bits that the highest value needs, so 12-bit MR in 16-bit files is not black.
-
-    >>> to_8_bits(np.array([[0, 16, 4095]], np.uint16))
-    array([[  0,   1, 255]], dtype=uint8)
-    """
-    if image.dtype == np.uint8:
-        return np.asarray(image, np.uint8)
-    shift = max(0, int(image.max()).bit_length() - 8)
-    return (image >> shift).astype(np.uint8)
 
 
 def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, memoryview]]:
