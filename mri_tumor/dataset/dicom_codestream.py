@@ -10,8 +10,6 @@ _JPEG, _JPEG_2000 = b"\xff\xd8", b"\xff\x4f\xff\x51"
 # The markers that carry the size: SOF0 to SOF15 without the three that are no frames, and JPEG-LS's own.
 _JPEG_FRAME = re.compile(rb"\xff[\xc0-\xc3\xc5-\xc7\xc9-\xcb\xcd-\xcf\xf7]")
 _JPEG_MARKER = re.compile(rb"\xff[\xc0-\xfe]")
-# Run lengths make at most 128 bytes of two; a frame that is not meant to burst needs little more than itself.
-_RLE_HEADER, _RLE_GROWTH = 64, 2
 
 
 def check_frame(frame: bytes, header: Header, name: str) -> None:
@@ -26,10 +24,8 @@ def check_frame(frame: bytes, header: Header, name: str) -> None:
         found = _jpeg_size(frame)
     elif _JPEG_2000 in frame[:1024]:  # in front of it there may be the boxes of a JP2 file
         found = _jpeg_2000_size(frame)
-    elif len(frame) > _RLE_HEADER + _RLE_GROWTH * 8 * header.rows * header.columns:
-        raise damaged(name, "has a frame that is longer than its pixels")
     else:
-        return
+        return  # run lengths, which are decoded no further than the picture goes
     if found != (header.rows, header.columns, 1):
         raise damaged(
             name, f"has a frame of {found or 'no size'}, not of {header.rows, header.columns, 1} as it says"

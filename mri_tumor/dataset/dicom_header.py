@@ -29,6 +29,7 @@ class Header:
         frames: how many pictures the file holds.
         samples: channels a pixel; 1 is grey.
         photometric: what the values mean, such as `"MONOCHROME2"`.
+        allocated_bits: how many bits a value takes.
         stored_bits: how many bits of a value count; 0 for floating point.
         high_bit: the place of the highest of them.
         signed: whether they are in two's complement.
@@ -44,6 +45,7 @@ class Header:
     frames: int
     samples: int
     photometric: str
+    allocated_bits: int
     stored_bits: int
     high_bit: int
     signed: bool
@@ -66,7 +68,8 @@ def header_of(dataset: "Dataset", name: str) -> Header:
         ReadError: a value that decoding needs is missing or makes no sense.
     """
     with guarded(name):
-        stored = whole_number(dataset, "BitsStored") or whole_number(dataset, "BitsAllocated")
+        allocated = whole_number(dataset, "BitsAllocated") or 0
+        stored = whole_number(dataset, "BitsStored") or allocated
         high = whole_number(dataset, "HighBit")
         header = Header(
             rows=whole_number(dataset, "Rows") or 0,
@@ -74,10 +77,11 @@ def header_of(dataset: "Dataset", name: str) -> Header:
             frames=_frames(dataset),
             samples=whole_number(dataset, "SamplesPerPixel") or 1,
             photometric=text(dataset, "PhotometricInterpretation").upper(),
-            stored_bits=stored if stored and "PixelData" in dataset else 0,
-            high_bit=(stored or 0) - 1 if high is None else high,
+            allocated_bits=allocated,
+            stored_bits=stored if "PixelData" in dataset else 0,
+            high_bit=stored - 1 if high is None else high,
             signed=whole_number(dataset, "PixelRepresentation") == 1,
-            padding=_padding(dataset, stored or 0),
+            padding=_padding(dataset, stored),
             modality=_modality(dataset),
             image_type=tuple(str(value).upper() for value in values(dataset, "ImageType")),
             burned_in=text(dataset, "BurnedInAnnotation").upper() == "YES",

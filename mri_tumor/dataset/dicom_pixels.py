@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.dataset import dicom_rle
 from mri_tumor.dataset.dicom_codestream import check_frame
 from mri_tumor.dataset.dicom_file import damaged, guarded
 from mri_tumor.dataset.dicom_header import PIXEL_KEYWORDS, Header
@@ -26,11 +27,9 @@ def stored_frames(dataset: "Dataset", header: Header, name: str) -> Iterator[Sto
     Raises:
         ReadError: the pixels are cut off or damaged, or their coding is not one that is read.
     """
-    from pydicom.pixels.utils import iter_pixels
-
     with guarded(name):
         _complete(dataset, header, name)
-        frames = iter_pixels(dataset, raw=True, correct_unused_bits=_is_encapsulated(dataset))
+        frames = _decoded(dataset, header)
     for number in range(header.frames):
         with guarded(name):
             frame = next(frames, None)
@@ -68,6 +67,20 @@ def _complete(dataset: "Dataset", header: Header, name: str) -> None:
         count += 1
     if count < header.frames:
         raise damaged(name, f"holds {count} of the {header.frames} frames that its header says")
+
+
+def _decoded(dataset: "Dataset", header: Header) -> Iterator[NDArray[Any]]:
+    from pydicom.encaps import generate_frames
+    from pydicom.pixels.utils import iter_pixels
+    from pydicom.uid import RLELossless
+
+    if dataset.file_meta.TransferSyntaxUID != RLELossless:
+        return iter_pixels(dataset, raw=True, correct_unused_bits=_is_encapsulated(dataset))
+    shape, coded = (
+        (header.rows, header.columns),
+        generate_frames(dataset.PixelData, number_of_frames=header.frames),
+    )
+    return (dicom_rle.decode(frame, shape, header.allocated_bits) for frame in coded)
 
 
 def _is_encapsulated(dataset: "Dataset") -> bool:

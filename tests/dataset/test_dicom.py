@@ -1,7 +1,9 @@
 """One DICOM file through `read_image`: every coding, every way to say what the values mean, every refusal."""
 
 import logging
+import struct
 import traceback
+import tracemalloc
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -307,10 +309,21 @@ def test_a_coded_frame_larger_than_the_header_says_is_refused(make_dicom: Make) 
     assert "(900, 800, 3)" in refused(data).found
 
 
-def test_a_frame_of_runs_that_bursts_is_refused(make_dicom: Make) -> None:
-    header = b"\x02\x00\x00\x00" + b"\x40\x00\x00\x00" + b"\x44\x00\x00\x00" + bytes(52)
-    frame = header + b"\x81\x00\x81\x00" + b"\x81\x00" * 100_000
-    assert "longer than its pixels" in refused(make_dicom(VALUES, syntax="RLELossless", coded=[frame])).found
+def test_runs_are_decoded_no_further_than_the_picture_goes(make_dicom: Make) -> None:
+    segment = b"\x81\x01" * 1_000_000
+    frame = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
+    tracemalloc.start()
+    image = read_image(make_dicom(VALUES, syntax="RLELossless", coded=[frame], WindowCenter=0, WindowWidth=1))
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (image == 255).all()
+    assert highest < 40_000_000  # the runs would make 256 MB
+
+
+@pytest.mark.parametrize("segments", [1, 3])
+def test_runs_of_other_segments_are_refused(make_dicom: Make, segments: int) -> None:
+    frame = struct.pack("<16I", segments, 64, 64, 64, *[0] * 12) + b"\x81\x01" * 100
+    assert "ValueError" in refused(make_dicom(VALUES, syntax="RLELossless", coded=[frame])).found
 
 
 def test_a_syntax_that_is_not_read(make_dicom: Make) -> None:
