@@ -1,6 +1,7 @@
 """BMP: size from the header, then the rows, which must all be there, to one grey channel of 8 bits.
 
-Decoded here rather than by OpenCV, which takes a run-length file that ends early for a whole one.
+Decoded here rather than by OpenCV, which takes run lengths that leave rows out for a whole picture, and logs
+every damaged file to the terminal.
 """
 
 from collections.abc import Iterator

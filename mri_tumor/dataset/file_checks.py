@@ -33,6 +33,7 @@ _SUFFIXES = {
     "DICOM": (".dcm", ".dicom"),
     "NIfTI": (".nii",),
     "gzip": (".gz",),
+    "MATLAB": (".mat",),
 }
 _SAID_BY = {suffix: name for name, suffixes in _SUFFIXES.items() for suffix in suffixes}
 

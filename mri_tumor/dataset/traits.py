@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.errors import ReadError
+
 BLACK = 20
 """Grey levels up to this count as black border: JPEG leaves some noise in it."""
 
@@ -24,11 +26,12 @@ _MAGIC = (
     ("WebP", 8, b"WEBP"),
     ("NIfTI", 344, b"n+1\x00"),
     ("gzip", 0, b"\x1f\x8b"),
+    ("MATLAB", 512, b"\x89HDF\r\n\x1a\n"),
 )
 FORMATS = ("", *dict.fromkeys(name for name, _, _ in _MAGIC))
 """Every value of `Traits.format`; the empty one stands for bytes of no known kind."""
 
-_HEAD = 352
+_HEAD = 520
 _WITH_COLOUR = frozenset({"JPEG", "PNG", "BMP", "TIFF", "GIF", "WebP"})
 _PNG_GREY = (0, 4)
 
@@ -80,7 +83,7 @@ def traits_of(path: Path, image: NDArray[np.uint8]) -> Traits:
     with path.open("rb") as file:
         head = file.read(_HEAD)
         kind = format_of(head)
-        colour = _colour(head + file.read()) if _may_have_colour(kind, head) else 0.0
+        colour = _colour(kind, head + file.read()) if _may_have_colour(kind, head) else 0.0
     height, width = image.shape
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return Traits(
@@ -99,16 +102,34 @@ def _may_have_colour(kind: str, head: bytes) -> bool:
     return kind in _WITH_COLOUR and not (kind == "PNG" and head[25] in _PNG_GREY)
 
 
-def _colour(data: bytes) -> float:
+def _colour(kind: str, data: bytes) -> float:
     import cv2
 
-    flags = cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION
-    picture = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-    if picture is None:
+    picture = _eighth(kind, data)
+    if picture is None or picture.ndim == 2:
         return 0.0
     blue, green, red = cv2.split(picture)
     highest, lowest = (reach(reach(blue, green), red) for reach in (cv2.max, cv2.min))
     return float(((highest - lowest) >= COLOURFUL).mean())
+
+
+def _eighth(kind: str, data: bytes) -> NDArray[np.uint8] | None:
+    """Return the picture in colour with an eighth of each side, None if it cannot be decoded."""
+    import cv2
+
+    from mri_tumor.dataset import bmp, tiff
+
+    decode = {"BMP": bmp.colours, "TIFF": tiff.colours}.get(kind)
+    if decode is None:
+        flags = cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION
+        found: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+        return found
+    try:
+        picture = decode(data, "")
+    except ReadError:
+        return None
+    sides = [max(1, side // 8) for side in picture.shape[1::-1]]
+    return np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _margins(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:

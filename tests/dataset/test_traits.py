@@ -50,7 +50,7 @@ def test_brightness(tmp_path: Path) -> None:
     assert high == 250
 
 
-@pytest.mark.parametrize("suffix", [".png", ".jpg"])
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".bmp", ".tif"])
 def test_colour_is_told_from_grey_in_three_channels(tmp_path: Path, suffix: str) -> None:
     rng = np.random.default_rng(0)
     grey = cv2.GaussianBlur(rng.integers(0, 255, (96, 96), np.uint8), (9, 9), 0)
@@ -59,6 +59,14 @@ def test_colour_is_told_from_grey_in_three_channels(tmp_path: Path, suffix: str)
     assert measured(tmp_path / f"three{suffix}", picture).colour == 0
     picture[:48, :48] = (0, 0, 255)
     assert measured(tmp_path / f"mark{suffix}", picture).colour == pytest.approx(0.25, abs=0.05)
+
+
+def test_colour_of_what_opencv_does_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "float.tif"
+    path.write_bytes(cv2.imencode(".tif", np.eye(16, dtype=np.float32))[1].tobytes())
+    assert traits_of(path, read_image(path)).colour == 0
+    path.write_bytes(path.read_bytes()[:-20])
+    assert traits_of(path, np.eye(16, dtype=np.uint8)).colour == 0
 
 
 @pytest.mark.parametrize(
@@ -70,6 +78,7 @@ def test_colour_is_told_from_grey_in_three_channels(tmp_path: Path, suffix: str)
         (b"RIFF1234WEBP", "WebP"),
         (b"\0" * 128 + b"DICM", "DICOM"),
         (b"\0" * 344 + b"n+1\0", "NIfTI"),
+        (b"\0" * 512 + b"\x89HDF\r\n\x1a\n", "MATLAB"),
         (b"", ""),
     ],
 )
