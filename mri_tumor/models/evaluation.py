@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
-from mri_tumor.dataset.tables import text_table
+from mri_tumor.dataset.tables import few, text_table
 from mri_tumor.errors import ArgumentError, LeakageError, MriTumorError
 from mri_tumor.files import whole_file
 from mri_tumor.models.prediction import Prediction
@@ -163,9 +163,11 @@ def evaluate(
 
     A classifier knows what it was trained on. Pictures of its training set, or of a group that it was trained
     on, are refused unless `leaked` says which pictures leaked: then scores come apart and nothing is hidden.
+    Every picture that it was trained on must be among them.
 
     Raises:
-        LeakageError: the data holds pictures or groups that the classifier was trained on.
+        LeakageError: the data holds pictures or groups that the classifier was trained on, and `leaked` does
+            not say so.
         ArgumentError: the data holds no picture, an id comes twice, or none of the leaked ids is in the data.
         ManifestMismatch: the data has other labels than the classifier.
         MriTumorError: the classifier left pictures out, or answered for others.
@@ -179,6 +181,8 @@ def evaluate(
     labels = tuple(classifier.labels)
     truth, predictions, shared = _judged(classifier, data, labels, allow=allow_leakage or leaked is not None)
     known = _leaked(leaked, truth)
+    if known is not None and shared is not None and not allow_leakage:
+        _check_all_said(shared, known)
     everything = scores(truth.labels, [one.top for one in predictions], labels)
     parts: list[Scores | None] = [None, None]
     if known is not None:
@@ -242,6 +246,17 @@ def _leaked(leaked: Any, truth: Truth) -> frozenset[str] | None:
     if len(found) < len(set(given)):
         logger.warning("%d of the leaked ids are not in the data", len(set(given)) - len(found))
     return found
+
+
+def _check_all_said(shared: Shared, leaked: frozenset[str]) -> None:
+    hidden = [name for name in shared.pictures if name not in leaked]
+    if hidden:
+        raise LeakageError(
+            f"the classifier was trained on {len(hidden)} pictures that leaked= does not name: {few(hidden)}",
+            "all of them among the leaked ones",
+            "pass leaked=dataset.audit(train, test) of the very pictures it was trained on; "
+            "allow_leakage=True scores all the same and says so",
+        )
 
 
 def _judged(

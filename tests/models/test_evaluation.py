@@ -153,6 +153,14 @@ def test_leakage_can_be_allowed_and_is_said(six):
     assert told.shared == found.shared
 
 
+def test_what_is_said_to_have_leaked_must_hold_all_that_was_trained_on(six):
+    judged = Experienced(ANSWERS, ["0.png", "3.png"], [None, None])
+    for leaked in ((), ["0.png"]):
+        with pytest.raises(LeakageError, match=r"pictures that leaked= does not name: .*'3\.png'"):
+            evaluate(judged, six, leaked=leaked)
+    assert evaluate(judged, six, leaked=["0.png"], allow_leakage=True).shared.pictures == ("0.png", "3.png")
+
+
 def test_a_classifier_that_saw_other_pictures_is_not_suspected(six):
     found = evaluate(Experienced(ANSWERS, ["z.png"], ["p9"]), six)
     assert not found.shared

@@ -225,40 +225,76 @@ def test_class_weights_change_the_loss_by_what_they_say(parts, tmp_path):
     assert abs(losses[0] - losses[1]) > 1e-4
 
 
-def test_shared_pictures_are_refused_unless_allowed(pictures, parts, tmp_path):
+@pytest.fixture(params=["catalog", "shards"])
+def given(request, tmp_path):
+    """Return a function that gives pictures in each form that training and judging take."""
+
+    def give(part, name):
+        if request.param == "shards":
+            write_tfrecords(part, tmp_path / name, preprocess=Preprocess(size=SIZE))
+            return tmp_path / name
+        return part
+
+    return give
+
+
+def grouped(part: Catalog, groups: str) -> Catalog:
+    """Return the pictures with these groups, one letter a picture and the last one for the rest."""
+    names = groups.ljust(len(part), groups[-1])
+    return part.with_groups(dict(zip(part.ids, names, strict=True)))
+
+
+def test_shared_pictures_are_refused_unless_allowed(pictures, parts, given, tmp_path):
+    one, other = given(parts[0], "one"), given(pictures[:9], "other")
     with pytest.raises(LeakageError, match=r"6 pictures \(glioma/001.png") as caught:
-        train(network(), parts[0], pictures[:9], recipe=RECIPE, run_dir=tmp_path)
+        train(network(), one, other, recipe=RECIPE, run_dir=tmp_path / "run")
     assert "allow_leakage" in str(caught.value)
-    assert not list(tmp_path.glob("manifest.json"))
+    assert not (tmp_path / "run").exists()
     recipe = RECIPE.replace(epochs=1)
-    classifier = train(
-        network(), parts[0], pictures[:9], recipe=recipe, run_dir=tmp_path / "run", allow_leakage=True
-    )
-    leakage = classifier.manifest.sections["training"]["leakage"]
+    train(network(), one, other, recipe=recipe, run_dir=tmp_path / "run", allow_leakage=True)
+    leakage = Classifier.load(tmp_path / "run").manifest.sections["training"]["leakage"]
     assert (leakage["allowed"], leakage["shared_pictures"]) == (True, 6)
 
 
-def test_a_classifier_is_not_judged_by_what_it_was_trained_on(pictures, parts, tmp_path):
+def test_a_classifier_is_not_judged_by_what_it_was_trained_on(pictures, parts, given, tmp_path):
     options = {"recipe": RECIPE.replace(epochs=1), "run_dir": tmp_path / "run"}
     train(network(), *parts, **options)
     classifier = Classifier.load(tmp_path / "run")
-    with pytest.raises(LeakageError, match="trained on"):
-        evaluate(classifier, pictures)
-    assert not evaluate(classifier, parts[1]).shared
+    every, judged = given(pictures, "all"), given(parts[1], "validation")
+    with pytest.raises(LeakageError, match=r"trained on \d+ pictures"):
+        evaluate(classifier, every)
+    assert evaluate(classifier, every, allow_leakage=True).to_dict()["trained_on"]["pictures"] == parts[0].ids
+    assert not evaluate(classifier, judged).shared
     both = train(network(), *parts, refit=True, recipe=options["recipe"], run_dir=tmp_path / "both")
     with pytest.raises(LeakageError, match="trained on"):
-        evaluate(both, parts[1])
+        evaluate(both, judged)
 
 
-def test_shared_groups_are_refused(parts, tmp_path):
-    grouped = [
-        part.with_groups(dict.fromkeys(part.ids, name)) for part, name in zip(parts, "ab", strict=True)
-    ]
-    mixed = grouped[1].with_groups({grouped[1].ids[0]: "x"})
-    same_name = parts[1].with_groups(dict.fromkeys(parts[1].ids[:2], "a"))
-    with pytest.raises(LeakageError, match="1 groups"):
-        train(network(), grouped[0], same_name, recipe=RECIPE, run_dir=tmp_path / "run")
-    train(network(), grouped[0], mixed, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path / "run")
+def test_shared_groups_are_refused_unless_allowed(parts, given, tmp_path):
+    one, same = given(grouped(parts[0], "a"), "one"), given(grouped(parts[1], "aab"), "same")
+    recipe = RECIPE.replace(epochs=1)
+    with pytest.raises(LeakageError, match=r"share 1 groups \(a\)"):
+        train(network(), one, same, recipe=recipe, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    train(network(), one, same, recipe=recipe, run_dir=tmp_path / "run", allow_leakage=True)
+    leakage = Classifier.load(tmp_path / "run").manifest.sections["training"]["leakage"]
+    assert leakage == {"allowed": True, "checked": True, "shared_pictures": 0, "shared_groups": 1}
+    others = given(grouped(parts[1], "xb"), "others")
+    train(network(), one, others, recipe=recipe, run_dir=tmp_path / "second")
+
+
+def test_a_classifier_is_not_judged_by_groups_that_it_was_trained_on(parts, given, tmp_path):
+    learnt = grouped(parts[0], "a")
+    half = len(parts[1]) // 2
+    train(network(), learnt, grouped(parts[1][:half], "b"), recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    classifier = Classifier.load(tmp_path)
+    test = given(grouped(parts[1][half:], "ac"), "test")
+    with pytest.raises(LeakageError, match=r"trained on 1 groups \(a\)"):
+        evaluate(classifier, test)
+    allowed = evaluate(classifier, test, allow_leakage=True)
+    assert allowed.to_dict()["trained_on"] == {"pictures": (), "groups": ("a",)}
+    assert "trained on: 1 groups (a) of these" in allowed.summary()
+    assert not evaluate(classifier, given(grouped(parts[1][half:], "dc"), "clean")).shared
 
 
 def test_equal_ids_of_two_folders_are_no_leak_when_the_files_differ(make_folder, tmp_path):
