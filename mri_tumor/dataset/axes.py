@@ -1,4 +1,4 @@
-"""A DICOM volume seen along another axis than it was scanned: axes swapped and turned, nothing resampled."""
+"""A volume seen along another axis than it was scanned: axes swapped and turned, nothing resampled."""
 
 from itertools import permutations
 from typing import Literal, NamedTuple, get_args

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mri_tumor.dataset import bmp, dicom, jpeg, png, tiff
+from mri_tumor.dataset.nifti_header import is_nifti
 from mri_tumor.errors import ArgumentError, ReadError
 
 MAX_PIXELS = 64_000_000
@@ -175,6 +176,8 @@ def _format_of(data: bytes, name: str) -> _Format:
     for kind in _FORMATS:
         if kind.matches(data):
             return kind
+    if is_nifti(data):
+        raise ReadError(f"{name}: this is a NIfTI volume", "one picture", "use dataset.read_slices()")
     found = f"{name}: this is {_describe(data)}, whatever its name says"
     raise ReadError(found, f"a {_READABLE} file", f"convert it to {_READABLE}, or leave it out")
 

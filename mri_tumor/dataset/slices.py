@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.axes import Axis, check_axis
 from mri_tumor.dataset.dicom_series import Limits, is_dicom, read_series
+from mri_tumor.dataset.nifti_header import is_nifti
 from mri_tumor.dataset.patients import PUBLIC_SALT, group_hash, identity_of
 from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, check_limit, load_bytes
-from mri_tumor.dataset.traits import format_of
 from mri_tumor.errors import ArgumentError, ReadError
 from mri_tumor.files import sha256_of, whole_file
 
@@ -87,7 +87,7 @@ def read_slices(
     source: str | Path,
     *,
     axis: Axis | None = None,
-    volume: int = 0,
+    volume: int | None = None,
     group: str | None = None,
     salt: str = PUBLIC_SALT,
     max_pixels: int = MAX_PIXELS,
@@ -106,7 +106,7 @@ def read_slices(
             looked into), a DICOM file of one or more frames, or a NIfTI file (`.nii`, `.nii.gz`).
         axis: `"axial"`, `"coronal"` or `"sagittal"`, shown as radiologists look at it. None takes DICOM as it
             was scanned, and NIfTI axial. Nothing is resampled: thick slices seen from the side look squashed.
-        volume: which one of a NIfTI file with several.
+        volume: which one, from 0, of a NIfTI file with several.
         group: letters, digits and `_`; None hashes the patient's id, else the study, else the file's bytes.
         salt: what makes that hash another one in each project; pass a secret one before you pass files on.
         max_pixels: the greatest number of pixels of all slices, known before one is decoded.
@@ -158,17 +158,17 @@ def _series_files(folder: Path) -> list[Path]:
 
 
 def _nifti(
-    path: Path, axis: Axis, volume: int, group: str | None, salt: str, max_pixels: int, max_bytes: int
+    path: Path, axis: Axis, volume: int | None, group: str | None, salt: str, max_pixels: int, max_bytes: int
 ) -> Slices:
     data, name = load_bytes(path, max_bytes)
-    if format_of(data) not in ("NIfTI", "gzip"):
+    if not is_nifti(data):
         found = f"{name}: this is neither DICOM nor NIfTI, whatever its name says"
         raise ReadError(found, "a DICOM or NIfTI file, or a folder of one DICOM series", "use read_image()")
     from mri_tumor.dataset.nifti import read_nifti
 
     images = read_nifti(path, axis=axis, volume=volume, max_pixels=max_pixels, max_bytes=max_bytes)
     identity = f"file {sha256_of(path)}"
-    return _slices(images, None, group, identity, f"{identity} {volume}", axis, salt)
+    return _slices(images, None, group, identity, f"{identity} {volume or 0}", axis, salt)
 
 
 def _slices(
