@@ -31,6 +31,9 @@ HEAVY = {
     "scipy",
     "rich",
     "starlette",
+    "pydicom",
+    "nibabel",
+    "h5py",
 }
 
 

@@ -36,7 +36,7 @@ def batches(
     Args:
         images: one of
 
-            * a path or the bytes of a JPEG or PNG, or a uint8 array `(H, W)`, 0-255;
+            * a path or the bytes of a file that `read_image` reads, or a uint8 array `(H, W)`, 0-255;
             * a list (or any iterable) of these, of Records, or of preprocessed `(size, size, 1)` arrays;
             * a Catalog, or the Examples of a catalog or of shards;
             * a folder that `write_tfrecords` made;

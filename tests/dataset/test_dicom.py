@@ -2,6 +2,8 @@
 
 import logging
 import struct
+import subprocess
+import sys
 import traceback
 import tracemalloc
 import zlib
@@ -359,6 +361,12 @@ def test_a_missing_extra_is_named_at_use(make_dicom: Make, monkeypatch: pytest.M
     monkeypatch.setattr(_lazy.importlib, "import_module", fail)
     with pytest.raises(MissingExtra, match=r"mri-tumor\[dicom\]"):
         read_image(data)
+
+
+def test_other_pictures_are_read_without_loading_pydicom() -> None:
+    code = "import sys, mri_tumor.dataset.slices, mri_tumor.dataset.reader; print('pydicom' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False"]
 
 
 REAL_COUNT = 12
