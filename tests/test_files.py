@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,26 @@ from hypothesis import strategies as st
 
 from mri_tumor.errors import ArgumentError, MriTumorError
 from mri_tumor.files import check_replaceable, digest_of, sha256_of, whole_file, whole_folder, write_text
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mri_tumor import files
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+target, moment = sys.argv[1:]
+if moment == "before the flush":
+    files._flush = die
+if moment == "before the rename":
+    Path.replace = die
+with files.whole_file(target) as partial:
+    partial.write_text("half")
+    if moment == "inside the block":
+        die()
+"""
 
 
 def names(folder: Path) -> list[str]:
@@ -58,6 +81,33 @@ class TestWholeFile:
         plain.write_text("x")
         write_text(tmp_path / "whole", "x")
         assert stat.S_IMODE((tmp_path / "whole").stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+    @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="this system has no SIGKILL")
+    @pytest.mark.parametrize("moment", ["inside the block", "before the flush", "before the rename"])
+    def test_a_killed_process_leaves_what_was_there(self, tmp_path: Path, moment: str) -> None:
+        write_text(tmp_path / "a.txt", "old")
+        done = subprocess.run([sys.executable, "-c", KILLED, tmp_path / "a.txt", moment], check=False)
+        assert done.returncode == -signal.SIGKILL
+        assert (tmp_path / "a.txt").read_text() == "old"
+        left = [name for name in names(tmp_path) if name != "a.txt"]
+        assert len(left) == 1
+        assert left[0].startswith(".partial-")  # hidden, so that no scan takes it for a picture
+        write_text(tmp_path / "a.txt", "new")
+        assert (tmp_path / "a.txt").read_text() == "new"
+
+    def test_a_full_disk_leaves_what_was_there(self, tmp_path: Path) -> None:
+        resource = pytest.importorskip("resource")
+        write_text(tmp_path / "a.txt", "old")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        # The limit on a file's size makes write() itself fail, as a full disk does.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+        try:
+            with pytest.raises(OSError, match="File too large"):
+                write_text(tmp_path / "a.txt", "x" * 5000)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert names(tmp_path) == ["a.txt"]
+        assert (tmp_path / "a.txt").read_text() == "old"
 
     def test_a_folder_in_the_place_of_the_file(self, tmp_path: Path) -> None:
         (tmp_path / "a" / "b").mkdir(parents=True)
