@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from mri_tumor.errors import ArgumentError, MriTumorError
 from mri_tumor.files import check_replaceable, digest_of, sha256_of, whole_file, whole_folder, write_text
 
-
 KILLED = """
 import os, signal, sys
 from pathlib import Path
