@@ -58,6 +58,52 @@ def jpeg_2000(values: np.ndarray) -> bytes:
     return bytes(openjpeg.encode_array(values, codec_format=0, photometric_interpretation=2))
 
 
+def lossless_jpeg(values: np.ndarray) -> bytes:
+    """Return a lossless JPEG (ITU-T T.81, annex H), each value predicted by the one on its left.
+
+    Its Huffman code gives every one of the 17 lengths of a difference five bits.
+    """
+    rows, columns = values.shape
+    before = np.empty((rows, columns), np.int64)
+    before[:, 1:], before[1:, 0], before[0, 0] = values[:, :-1], values[:-1, 0], 1 << 15
+    bits = []
+    for step in ((values.astype(np.int64) - before + (1 << 15)) % (1 << 16) - (1 << 15)).ravel().tolist():
+        length = abs(step).bit_length()
+        bits.append(f"{length:05b}")
+        if 0 < length < 16:
+            bits.append(f"{step if step > 0 else step + (1 << length) - 1:0{length}b}")
+    text = "".join(bits)
+    text += "1" * (-len(text) % 8)
+    coded = int(text, 2).to_bytes(len(text) // 8, "big").replace(b"\xff", b"\xff\x00")
+    frame = b"\xff\xc3" + struct.pack(">HBHHBBBB", 11, 16, rows, columns, 1, 1, 0x11, 0)
+    codes = bytes([0, 0, 0, 0, 0, 17, *[0] * 11, *range(17)])
+    table = b"\xff\xc4" + struct.pack(">H", 2 + len(codes)) + codes
+    scan = b"\xff\xda" + struct.pack(">HBBBBBB", 8, 1, 1, 0, 1, 0, 0)
+    return b"\xff\xd8" + frame + table + scan + coded + b"\xff\xd9"
+
+
+@pytest.mark.parametrize("syntax", ["JPEGLosslessSV1", "JPEGLossless"])
+def test_lossless_jpeg(make_dicom: Make, syntax: str) -> None:
+    pixels = VALUES.astype(np.uint16)
+    data = make_dicom(pixels, syntax=syntax, coded=[lossless_jpeg(pixels)], **FULL)
+    np.testing.assert_array_equal(read_image(data), SHOWN)
+
+
+def test_floating_point(make_dicom: Make) -> None:
+    floats = VALUES.astype("<f4") / 1000
+    tags = {"PixelData": None, "FloatPixelData": floats.tobytes(), "BitsAllocated": 32, "BitsStored": None}
+    data = make_dicom(
+        VALUES,
+        **tags,
+        HighBit=None,
+        PixelRepresentation=None,
+        WindowCenter=1.2,
+        WindowWidth=2.4,
+        VOILUTFunction="LINEAR_EXACT",
+    )
+    np.testing.assert_allclose(read_image(data), VALUES / 2400 * 255, atol=0.51)
+
+
 def test_8_bits(make_dicom: Make) -> None:
     values = np.arange(200, dtype=np.uint8).reshape(10, 20)
     data = make_dicom(values, WindowCenter=128, WindowWidth=256)
@@ -149,6 +195,23 @@ def test_a_table_is_applied(make_dicom: Make) -> None:
             values, **{keyword: {**LUT, "ModalityLUTType": "US"}}, WindowCenter=128, WindowWidth=256
         )
         np.testing.assert_array_equal(read_image(data), expected)
+
+
+def test_a_table_of_bytes_and_a_big_endian_one(make_dicom: Make) -> None:
+    values = np.array([[9, 10, 11, 12, 13, 99]], np.uint16)
+    tables = {
+        "ExplicitVRLittleEndian": bytes([0, 200, 100, 255]),
+        "ExplicitVRBigEndian": bytes([0, 0, 0, 200, 0, 100, 0, 255]),
+    }
+    for syntax, entries in tables.items():
+        data = make_dicom(values, syntax=syntax, VOILUTSequence={**LUT, "LUTData": entries})
+        np.testing.assert_array_equal(read_image(data), [[0, 0, 200, 100, 255, 255]])
+
+
+def test_a_table_that_is_too_short_is_no_table(make_dicom: Make) -> None:
+    short = {**LUT, "LUTDescriptor": [400, 10, 8]}
+    data = make_dicom(VALUES, VOILUTSequence=short, **FULL)
+    np.testing.assert_array_equal(read_image(data), SHOWN)
 
 
 def test_monochrome_1_is_inverted(make_dicom: Make) -> None:
