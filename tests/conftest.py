@@ -46,6 +46,22 @@ def head(seed: int, size: tuple[int, int] = (96, 80)) -> np.ndarray:
     return np.where(picture > 0, np.clip(picture + texture, 1, 255), 0).astype(np.uint8)
 
 
+@pytest.fixture(scope="session")
+def detailed() -> Callable[..., np.ndarray]:
+    """Return a function that draws a head whose outline and inner details are drawn apart."""
+
+    def draw(seed: int, *, outline: int = 0, side: int = 400) -> np.ndarray:
+        rng = np.random.default_rng(seed)
+        inside = cv2.GaussianBlur(rng.normal(0, 1, (side, side)).astype(np.float32), (0, 0), side / 60)
+        detail = 130 + 40 * inside / inside.std()
+        mask = np.zeros((side, side), np.uint8)
+        axes = (side * 2 // 5, side // 3 + outline)
+        cv2.ellipse(mask, (side // 2, side // 2 - side // 20), axes, 20, 0, 360, 1, -1)
+        return (np.clip(detail, 40, 255) * mask).astype(np.uint8)
+
+    return draw
+
+
 @pytest.fixture
 def make_folder(tmp_path: Path) -> Callable[..., Path]:
     """Return a function that writes `per_class` pictures a class under `root/<split>/<folder>/NNN.png`."""

@@ -6,6 +6,7 @@ A copy that was cropped or resized is moved, stretched and sheared over the othe
 Psarakis, "Parametric image alignment using enhanced correlation coefficient maximization", 2008).
 """
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -29,7 +30,9 @@ _COARSE_STEPS, _FINE_STEPS = 8, 10
 _HOPELESS = 0.92
 # Height and width in pixels of the blur that keeps noise from leading the way.
 _NOISE = 3
-_WEAK, _STRONG = 1.0, 4.0
+# The weaker blur in pixels; the stronger one is of about 4, made at a quarter of the size, which is faster.
+_WEAK = 1.0
+_QUARTER, _QUARTER_BLUR = SIDE // 4, 0.7
 # The part of the pictures that must lie over each other.
 _OVERLAP = 0.6
 
@@ -113,21 +116,27 @@ def _compared(first: Grey, second: Grey, shift: Shift) -> Aligned:
     one = first.astype(np.float32)
     laid = cv2.warpAffine(second.astype(np.float32), shift, (SIDE, SIDE), flags=flags, borderValue=-1e6)
     inside = laid >= 0
-    if inside.mean() < _OVERLAP:
+    shown = np.count_nonzero(inside)
+    if shown < _OVERLAP * inside.size:
         return UNLIKE
-    laid = np.where(inside, laid, one)
-    return Aligned(_correlation(one, laid, inside), _correlation(_details(one), _details(laid), inside))
+    where: slice | NDArray[np.bool_] = slice(None)
+    if shown < inside.size:
+        laid, where = np.where(inside, laid, one), inside
+    correlation = _correlation(one[where], laid[where])
+    if correlation < CORRELATION:
+        return UNLIKE
+    return Aligned(correlation, _correlation(_details(one)[where], _details(laid)[where]))
 
 
 def _details(image: NDArray[np.float32]) -> NDArray[np.float32]:
-    weak, strong = (cv2.GaussianBlur(image, (0, 0), blur) for blur in (_WEAK, _STRONG))
-    return np.asarray(weak - strong, np.float32)
+    weak = cv2.GaussianBlur(image, (0, 0), _WEAK)
+    small = cv2.resize(image, (_QUARTER, _QUARTER), interpolation=cv2.INTER_AREA)
+    strong = cv2.resize(cv2.GaussianBlur(small, (0, 0), _QUARTER_BLUR), (SIDE, SIDE))
+    return np.asarray(cv2.subtract(weak, strong), np.float32)
 
 
-def _correlation(first: NDArray[np.float32], second: NDArray[np.float32], where: NDArray[np.bool_]) -> float:
-    one, other = first[where].astype(np.float64), second[where].astype(np.float64)
-    one -= one.mean()
-    other -= other.mean()
-    length = float(np.sqrt(np.square(one).sum() * np.square(other).sum()))
+def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
+    one, other = (image.ravel() - image.mean() for image in (first, second))
     # einsum, because how BLAS sums up follows the number of threads.
-    return float(np.einsum("n,n->", one, other)) / length if length > 0 else 0.0
+    squares = float(np.einsum("n,n->", one, one)) * float(np.einsum("n,n->", other, other))
+    return float(np.einsum("n,n->", one, other)) / math.sqrt(squares) if squares > 0 else 0.0

@@ -22,8 +22,9 @@ MOST = 64
 NEAREST = 8
 """How many neighbours of a picture are looked at though they lie further away."""
 
-# Thumbnails flatter than this standard deviation (grey levels) hold rounding errors rather than a picture.
-_FLAT = 1.0
+FLAT = 1.0
+"""Thumbnails flatter than this standard deviation (grey levels) hold rounding errors, not a picture."""
+
 _FREQUENCIES, _AXES = 12, 24
 _BLOCK = 1024
 # Rounding in float32 must not put a pair just out of reach.
@@ -36,12 +37,12 @@ Pairs = NDArray[np.intp]
 """`(m, 2)`: places of two pictures, the lower first."""
 
 
-def normalised(thumbnails: NDArray[np.uint8] | NDArray[np.float32]) -> NDArray[np.float32]:
+def normalised(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return `(n, side, side)` pictures with mean 0 and length 1; flat ones are 0, like nothing."""
     stack = thumbnails.astype(np.float32)
     stack -= stack.mean(axis=(1, 2), keepdims=True)
     length = np.linalg.norm(stack, axis=(1, 2), keepdims=True)
-    flat = length < _FLAT * stack.shape[-1]
+    flat = length < FLAT * stack.shape[-1]
     return np.where(flat, 0, stack / np.maximum(length, 1e-6)).astype(np.float32)
 
 

@@ -1,13 +1,14 @@
 """The search for copies among many pictures: candidates, a first and a second look, and what is left out."""
 
+from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.candidates import MOST, Neighbourhood, Pairs, normalised
+from mri_tumor.dataset.candidates import FLAT, MOST, THUMBNAIL, Neighbourhood, Pairs
 from mri_tumor.dataset.groups import UnionFind
 from mri_tumor.dataset.turns import RELATIONS, WAYS, Fractions, correlations, turned, turned_box
 from mri_tumor.progress import track
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 CORRELATION = 0.99
 """Thumbnails that correlate at least this much are looked at closer, all of them."""
 
-PARTNERS = 4
+PARTNERS = 2
 """A picture with so many copies found is compared only where its set or its keys need it."""
 
 Keys = Sequence[Collection[Hashable]]
@@ -27,8 +28,8 @@ Found = tuple[int, int, float, str]
 
 _WHOLE, _CONTENT = 0, 1
 _VIEWS = (_WHOLE, _CONTENT)
-# Pairs that are looked at before the next are chosen; small, so that few needless ones are among them.
-_ROUND = 1024
+# Pairs from which those are chosen that are looked at together.
+_WINDOW = 4096
 # Height and width at which the way to turn is found where a crop has moved the details.
 _FEW = 8
 
@@ -88,16 +89,14 @@ class CopySearch:
 
     def _look(self, pool: Executor, pairs: Pairs, doing: str, least: float = -1.0) -> Iterator[Found]:
         """Yield the copies among pairs; thumbnails must correlate by `least`."""
-        starts = range(0, len(pairs), _ROUND)
-        for start in track(starts, doing):
-            wanted = [pair for pair in pairs[start : start + _ROUND].tolist() if self._wanted(*pair)]
-            if wanted:
-                yield from self._found(pool, np.array(wanted), least)
+        for start in track(range(0, len(pairs), _WINDOW), doing):
+            waiting = pairs[start : start + _WINDOW].tolist()
+            while waiting := [pair for pair in waiting if self._wanted(*pair)]:
+                now, waiting = _at_once(waiting)
+                yield from self._found(pool, np.array(now), least)
 
     def _found(self, pool: Executor, pairs: Pairs, least: float) -> Iterator[Found]:
-        alike, views, ways = _first_look(self._pictures, pairs)
-        rows = zip(*pairs.T.tolist(), views.tolist(), ways.tolist(), alike.tolist(), strict=True)
-        jobs = [job for job in map(_Job._make, rows) if job.alike >= least]
+        jobs = [job for job in _first_look(self._pictures, pairs, least) if job.alike >= least]
         for job, found in zip(jobs, pool.map(self._second_look, jobs), strict=True):
             if found.same:
                 self._note(job.first, job.second)
@@ -162,29 +161,49 @@ class CopySearch:
         return [members for members in sets.values() if len(members) > 1]
 
 
-def _first_look(
-    pictures: Sequence[Comparable], pairs: Pairs
-) -> tuple[NDArray[np.float32], NDArray[np.intp], NDArray[np.intp]]:
-    """Return for each pair the thumbnails' correlation, and the view and the way to turn that it is in.
+def _at_once(pairs: Sequence[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
+    """Return the pairs to look at now and those that wait: a few of each picture, so that few are needless."""
+    times: Counter[int] = Counter()
+    now: list[list[int]] = []
+    later: list[list[int]] = []
+    for pair in pairs:
+        if max(times[pair[0]], times[pair[1]]) < PARTNERS:
+            times.update(pair)
+            now.append(pair)
+        else:
+            later.append(pair)
+    return now, later
 
-    Where they do not correlate enough the view and the way are those in which the coarse picture does.
+
+def _first_look(pictures: Sequence[Comparable], pairs: Pairs, least: float) -> Iterator[_Job]:
+    """Yield each pair with the view and the way to turn in which its thumbnails correlate most.
+
+    Where they do not correlate enough the view and the way are those in which the coarse pictures do; that is
+    not looked at for pairs below `least`.
     """
-    fine, coarse = [], []
-    for view in _VIEWS:
-        first, second = (np.stack([pictures[place].thumbnails[view] for place in side]) for side in pairs.T)
-        fine.append(correlations(normalised(first), normalised(second)))
-        coarse.append(correlations(*(normalised(_blocks(side)) for side in (first, second))))
-    both = [np.stack(ways, axis=1).reshape(len(pairs), -1) for ways in (fine, coarse)]
-    alike = both[0].max(axis=1)
-    best = np.where(alike >= CORRELATION, both[0].argmax(axis=1), both[1].argmax(axis=1))
-    return alike, best // len(WAYS), best % len(WAYS)
+    first, second = (np.stack([pictures[place].thumbnails for place in side]) for side in pairs.T)
+    fine = _by_view_and_way(first, second)
+    alike, best = fine.max(axis=1), fine.argmax(axis=1)
+    far = (alike < CORRELATION) & (alike >= least)
+    if far.any():
+        best[far] = _by_view_and_way(_blocks(first[far]), _blocks(second[far])).argmax(axis=1)
+    columns = (*pairs.T, best // len(WAYS), best % len(WAYS), alike)
+    yield from map(_Job._make, zip(*(column.tolist() for column in columns), strict=True))
 
 
-def _blocks(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return `(n, 8, 8)` means of blocks."""
-    size = thumbnails.shape[-1] // _FEW
-    blocks = thumbnails.reshape(-1, _FEW, size, _FEW, size)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32), np.float32)
+def _by_view_and_way(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.float64]:
+    """Return `(n, views * 8)` correlations of `(n, views, side, side)` pictures."""
+    # A block's sum spreads as much wider as it has pixels.
+    flat = FLAT * (THUMBNAIL / first.shape[-1]) ** 2
+    return np.concatenate([correlations(first[:, view], second[:, view], flat) for view in _VIEWS], axis=1)
+
+
+def _blocks(thumbnails: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Return `(n, views, 8, 8)` sums of blocks."""
+    count, views, side, _ = thumbnails.shape
+    size = side // _FEW
+    blocks = thumbnails.reshape(count, views, _FEW, size, _FEW, size)
+    return np.asarray(blocks.sum(axis=(3, 5), dtype=np.int64))
 
 
 def _area(box: Fractions) -> float:

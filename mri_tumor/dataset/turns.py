@@ -17,7 +17,7 @@ RELATIONS = (
 )
 """The 8 ways in words; rotations are counter-clockwise, after the mirror."""
 
-Level = TypeVar("Level", np.uint8, np.float32, np.int64)
+Level = TypeVar("Level", np.uint8, np.float64, np.int64)
 
 WAYS = range(len(RELATIONS))
 
@@ -62,12 +62,24 @@ def turned_box(box: Fractions, way: int) -> Fractions:
     return top, bottom, left, right
 
 
-def correlations(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return `(n, 8)`: how the n pictures of both correlate, the first of each pair turned in each way.
+def correlations(first: NDArray[np.int64], second: NDArray[np.int64], flat: float) -> NDArray[np.float64]:
+    """Return `(n, 8)`: Pearson's correlation of each pair of pictures, the first turned in each way.
+
+    All sums are of whole numbers below 2**53 and so exact, in whatever order they are added up.
 
     Args:
-        first: `(n, side, side)`, each of mean 0 and length 1.
+        first: `(n, side, side)`, whole numbers.
         second: likewise.
+        flat: a picture with a smaller standard deviation correlates by 0 with everything.
     """
-    ways = [np.einsum("nij,nij->n", turned(first, way), second) for way in WAYS]
-    return np.stack(ways, axis=1).astype(np.float32)
+    size = first.shape[-1] ** 2
+    one, other = first.astype(np.float64), second.astype(np.float64)
+    ways = [np.einsum("nij,nij->n", turned(one, way), other) for way in WAYS]
+    products = np.stack(ways, axis=1)
+    axes = (1, 2)
+    sums = [(pictures.sum(axis=axes), np.square(pictures).sum(axis=axes)) for pictures in (one, other)]
+    spreads = [size * squares - np.square(total) for total, squares in sums]
+    shown = np.minimum(*spreads) >= (flat * size) ** 2
+    shared = size * products - (sums[0][0] * sums[1][0])[:, None]
+    length = np.sqrt(np.where(shown, spreads[0], 1)) * np.sqrt(np.where(shown, spreads[1], 1))
+    return np.where(shown[:, None], shared / length[:, None], 0.0)

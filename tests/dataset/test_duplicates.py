@@ -127,7 +127,7 @@ def test_rounds_cover_every_pair_once(pairs_at_once: int, seed: int) -> None:
     prints = [fingerprint(picture(number % 5 + 10 * seed)) for number in range(13)]
     expected = [(i, j) for i in range(13) for j in range(i + 1, 13) if i % 5 == j % 5]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(copy_search, "_ROUND", pairs_at_once)
+        patch.setattr(copy_search, "_WINDOW", pairs_at_once)
         found = [(match.first, match.second) for match in near_duplicates(prints)]
     assert sorted(found) == expected
 
