@@ -24,6 +24,9 @@ Split = Annotated[
     Path | None,
     typer.Option(exists=True, dir_okay=False, help="Divide as the split.json of an earlier call says."),
 ]
+Known = Annotated[
+    bool, typer.Option("--known", help="Recognise pictures of public sets and keep their groups together.")
+]
 Skip = Annotated[bool, typer.Option("--skip-unreadable", help="Leave unreadable pictures out and list them.")]
 
 
@@ -71,6 +74,7 @@ def prepare(
     groups: Groups = None,
     classes: Classes = None,
     seed: Seed = 0,
+    known: Known = False,
     skip_unreadable: Skip = False,
 ) -> None:
     """Split by what belongs together and write TFRecord shards: train/, validation/ and, if there, test/."""
@@ -80,6 +84,7 @@ def prepare(
     report = dataset.audit(pictures, on_error=_on_error(skip_unreadable))
     unreadable = {picture.id for picture in report.unreadable}
     pictures = pictures.select(where=lambda record: record.id not in unreadable).with_groups(report)
+    pictures = _with_known_groups(pictures) if known else pictures
     testing = pictures.select(where=lambda record: record.split == "Testing")
     training = pictures.select(where=lambda record: record.split != "Testing")
     parts = _read_parts(split, training) if split else _parts(training, share, seed)
@@ -97,6 +102,12 @@ def prepare(
             f"'mri-tumor audit {folder}' names them",
             err=True,
         )
+
+
+def _with_known_groups(pictures: dataset.Catalog) -> dataset.Catalog:
+    found = dataset.known(pictures)
+    typer.echo(found.summary(), err=True)
+    return pictures.with_groups(found) if found.matches else pictures
 
 
 def _parts(training: dataset.Catalog, share: float, seed: int) -> dict[str, dataset.Catalog]:

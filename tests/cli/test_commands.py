@@ -12,6 +12,7 @@ import pytest
 from mri_tumor import __version__, dataset
 from mri_tumor.cli import main
 from mri_tumor.cli.demo import workflow_script
+from mri_tumor.dataset.known_tables import KnownPicture
 from mri_tumor.labels import LABELS, NOTICE
 
 
@@ -144,6 +145,42 @@ def test_prepare_stops_at_a_bad_picture_or_leaves_it_out_and_says_of_leaks(
     assert "left out: " in error
     assert "1 of 17 test pictures are also in training" in error
     assert f"{tmp_path / 'out' / 'test'}: 17 pictures" in out
+
+
+def test_prepare_keeps_known_groups_together(
+    run: Callable[..., tuple],
+    make_folder: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = make_folder(per_class=8)
+    pictures = dataset.scan(root)
+    together = {
+        name: name.split("/")[0] for name in pictures.ids if name.endswith(("1.png", "2.png", "3.png"))
+    }
+    table = [
+        KnownPicture(
+            "figshare", one.id, one.digest, 1, "", "00" * 32, together[one.id], None, None, frozenset()
+        )
+        for one in pictures
+        if one.id in together
+    ]
+    monkeypatch.setattr(
+        sys.modules["mri_tumor.dataset.known"],
+        "known_pictures",
+        lambda source: table if source == "figshare" else [],
+    )
+    code, _, error = run("prepare", root, tmp_path / "out", "--size", 16, "--share", 0.5, "--known")
+    assert code == 0
+    assert "unknown: 20" in error
+    parts = dataset.read_split(tmp_path / "out" / "split.json", pictures)
+    for group in set(together.values()):
+        members = {name for name, own in together.items() if own == group}
+        assert sum(members <= set(part.ids) for part in parts.values()) == 1
+    # Pictures of no known set are no error.
+    assert (
+        run("prepare", make_folder(name="new", seed=3), tmp_path / "new out", "--size", 16, "--known")[0] == 0
+    )
 
 
 def test_shards_do_not_come_among_the_pictures(
