@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.draws import check_whole, uniform
-from mri_tumor.dataset.tensors import Specs, check_images, check_indices, differ, run, shown
+from mri_tumor.dataset.tensors import Specs, aligned, check_images, check_indices, differ, run, shown
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
 from mri_tumor.labels import LABELS
@@ -170,7 +170,7 @@ def _rows(labels: NDArray[Any], classes: int) -> NDArray[np.float64]:
 def _blended(
     images: NDArray[np.uint8], partners: NDArray[np.intp], shares: NDArray[np.float64]
 ) -> NDArray[np.uint8]:
-    result = np.empty(images.shape, np.uint8)
+    result = aligned(images.shape)
     pictures = np.ascontiguousarray(images)[..., 0]
     pairs = zip(partners.tolist(), shares.tolist(), strict=True)
     for place, (partner, share) in enumerate(pairs):

@@ -24,6 +24,7 @@ from mri_tumor.dataset.decoding import OnError, check_on_error
 from mri_tumor.dataset.draws import check_whole, shuffled
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.stores import open_store
+from mri_tumor.dataset.tensors import aligned, as_tensor
 from mri_tumor.errors import ArgumentError
 from mri_tumor.labels import display_name
 
@@ -129,13 +130,13 @@ class Examples:
     def _read(self, on_error: OnError) -> Any:
         size = self.preprocess.size
         shape = (self._store.most, size, size, 1)
-        kept = _aligned(shape) if math.prod(shape) <= MEMORY_LIMIT else None
+        kept = aligned(shape) if math.prod(shape) <= MEMORY_LIMIT else None
         count = self._store.read_all(kept, on_error)
         if kept is None:
             logger.info("%d pictures take more than %d bytes: read anew every epoch", count, MEMORY_LIMIT)
             return None
-        # A tensor over the same memory: tf.constant would hold every picture a second time.
-        return tf.experimental.dlpack.from_dlpack(kept[:count].__dlpack__())
+        # Over the same memory: tf.constant would hold every picture a second time.
+        return as_tensor(kept[:count])
 
     def _gathered(self, order: NDArray[np.int64], batch_size: int, cut: Cut) -> tf.data.Dataset:
         images = self._images
@@ -175,14 +176,6 @@ def worker_part(batch: Any, worker: int, workers: int) -> Any:
     """
     count = tf.size(batch) if tf.is_tensor(batch) else len(batch)
     return batch[count * worker // workers : count * (worker + 1) // workers]
-
-
-def _aligned(shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    """Return an array, not filled, that begins where TensorFlow's own would: at a multiple of 64 bytes."""
-    length = math.prod(shape)
-    memory = np.empty(length + 63, np.uint8)
-    start = -memory.ctypes.data % 64
-    return memory[start : start + length].reshape(shape)
 
 
 def load(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.augment import bias_field, blur, geometry, grey, noise
 from mri_tumor.dataset.augment.values import Changes, Values, checked
-from mri_tumor.dataset.tensors import Specs, check_images, run
+from mri_tumor.dataset.tensors import Specs, aligned, check_images, run
 
 _PLANS = (geometry.plan, blur.plan, bias_field.plan, grey.plan, noise.plan)
 
@@ -64,7 +64,7 @@ def change(images: NDArray[np.uint8], values: Values) -> NDArray[np.uint8]:
     """Return the changed pictures, uint8 `(N, S, S, 1)`; `values` as `values.checked` makes them."""
     pictures = np.ascontiguousarray(images)[..., 0]
     steps = [step for plan in _PLANS if (step := plan(pictures, values)) is not None]
-    result = np.empty(images.shape, np.uint8)
+    result = aligned(images.shape)
     for place, (picture, into) in enumerate(zip(pictures, result[..., 0], strict=True)):
         for step in steps:
             picture = step(place, picture, into)
