@@ -12,7 +12,7 @@ SHAPES = [(3, 5, 7, 1), (2, 64), (0, 4, 4, 1), (1,)]
 def test_aligned_arrays_begin_where_a_tensor_may(shape: tuple[int, ...]) -> None:
     array = aligned(shape)
     assert (array.shape, array.dtype, array.flags.c_contiguous) == (shape, np.uint8, True)
-    assert array.ctypes.data % 64 == 0
+    assert array.size == 0 or array.ctypes.data % 64 == 0  # NumPy gives no address of nothing
 
 
 def test_a_tensor_of_an_aligned_array_is_no_copy() -> None:
