@@ -163,7 +163,7 @@ def evaluate(
 
     A classifier knows what it was trained on. Pictures of its training set, or of a group that it was trained
     on, are refused unless `leaked` says which pictures leaked: then scores come apart and nothing is hidden.
-    Every picture that it was trained on must be among them.
+    Every picture whose very file it was trained on must be among them.
 
     Raises:
         LeakageError: the data holds pictures or groups that the classifier was trained on, and `leaked` does
@@ -181,7 +181,7 @@ def evaluate(
     labels = tuple(classifier.labels)
     truth, predictions, shared = _judged(classifier, data, labels, allow=allow_leakage or leaked is not None)
     known = _leaked(leaked, truth)
-    if known is not None and shared is not None and not allow_leakage:
+    if known is not None and shared is not None and shared.by_file and not allow_leakage:
         _check_all_said(shared, known)
     everything = scores(truth.labels, [one.top for one in predictions], labels)
     parts: list[Scores | None] = [None, None]

@@ -44,10 +44,12 @@ class Shared:
     Args:
         pictures: the ids of its pictures that were trained on.
         groups: its groups that were trained on.
+        by_file: whether pictures were compared by their files' SHA-256; ids may agree by chance.
     """
 
     pictures: tuple[str, ...]
     groups: tuple[str, ...]
+    by_file: bool = False
 
     def __bool__(self) -> bool:
         return bool(self.pictures or self.groups)
@@ -95,7 +97,7 @@ class Seen:
         names, seen = (pictures.files, self.files) if by_file else (pictures.ids, self.ids)
         found = [own for own, name in zip(pictures.ids, names, strict=True) if _hash(name) in seen]
         groups = {group for group in pictures.groups if group is not None and _hash(group) in self.groups}
-        return Shared(tuple(found), tuple(sorted(groups)))
+        return Shared(tuple(found), tuple(sorted(groups)), by_file)
 
     def save(self, path: Path) -> None:
         """Write the hashes as JSON."""

@@ -1,6 +1,7 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -148,17 +149,25 @@ def test_leakage_can_be_allowed_and_is_said(six):
     judged = Experienced(ANSWERS, ["0.png", "3.png"], [None, None])
     found = evaluate(judged, six, allow_leakage=True)
     assert "trained on: 2 pictures (0.png, 3.png) of these" in found.summary()
-    assert found.to_dict()["trained_on"] == {"pictures": ("0.png", "3.png"), "groups": ()}
+    assert found.to_dict()["trained_on"] == {
+        "pictures": ("0.png", "3.png"), "groups": (), "by_file": False
+    }  # fmt: skip
     told = evaluate(judged, six, leaked=["0.png", "3.png"])
     assert told.shared == found.shared
 
 
-def test_what_is_said_to_have_leaked_must_hold_all_that_was_trained_on(six):
-    judged = Experienced(ANSWERS, ["0.png", "3.png"], [None, None])
+def test_what_is_said_to_have_leaked_must_hold_all_files_that_were_trained_on(six):
+    judged = Experienced(ANSWERS, ["a.png", "b.png"], [None, None])
+    judged.seen = Seen.of([Known(("a.png", "b.png"), (None, None), ("0.png", "3.png"))])
+    hashed = Catalog(replace(record, digest=record.id) for record in six)
     for leaked in ((), ["0.png"]):
         with pytest.raises(LeakageError, match=r"pictures that leaked= does not name: .*'3\.png'"):
-            evaluate(judged, six, leaked=leaked)
-    assert evaluate(judged, six, leaked=["0.png"], allow_leakage=True).shared.pictures == ("0.png", "3.png")
+            evaluate(judged, hashed, leaked=leaked)
+    assert evaluate(judged, hashed, leaked=["0.png", "3.png"]).leaked.n == 2
+    allowed = evaluate(judged, hashed, leaked=["0.png"], allow_leakage=True)
+    assert allowed.to_dict()["trained_on"]["pictures"] == ("0.png", "3.png")
+    # Names of two folders may agree by chance.
+    assert evaluate(Experienced(ANSWERS, ["0.png"], [None]), six, leaked=()).shared.pictures == ("0.png",)
 
 
 def test_a_classifier_that_saw_other_pictures_is_not_suspected(six):
