@@ -45,6 +45,9 @@ class TestGroups:
     def test_from_a_function(self, folder: Path) -> None:
         self.check(scan(folder, groups=lambda name: name[0]))
 
+    def test_from_a_pattern(self, folder: Path) -> None:
+        self.check(scan(folder, groups=re.compile("^(.)")))
+
     @pytest.mark.parametrize("column", ["path", "id"])
     @pytest.mark.parametrize("form", ["{}", "./{}"])
     def test_from_a_table(self, folder: Path, tmp_path: Path, column: str, form: str) -> None:
