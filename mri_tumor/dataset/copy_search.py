@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -83,14 +84,14 @@ class CopySearch:
             return
         near = Neighbourhood([[picture.thumbnails[view] for picture in self._pictures] for view in _VIEWS])
         with ThreadPoolExecutor(thread_count(), thread_name_prefix="mri-tumor-copies") as pool:
-            yield from self._look(pool, near.within(CORRELATION), "comparing pictures", CORRELATION)
-            yield from self._look(pool, near.nearest(self._representatives()), "looking for crops")
-            yield from self._look(pool, self._unmet(near), "looking across sets and labels")
+            yield from self._look(pool, near.within(CORRELATION), "comparing likely pairs", CORRELATION)
+            yield from self._look(pool, near.nearest(self._representatives()), "comparing neighbours, for crops")
+            yield from self._look(pool, self._unmet(near), "comparing across sets and labels")
 
     def _look(self, pool: Executor, pairs: Pairs, doing: str, least: float = -1.0) -> Iterator[Found]:
         """Yield the copies among pairs; thumbnails must correlate by `least`."""
-        for start in track(range(0, len(pairs), _WINDOW), doing):
-            waiting = pairs[start : start + _WINDOW].tolist()
+        following = track(pairs.tolist(), doing) if len(pairs) else iter(())
+        while waiting := list(islice(following, _WINDOW)):
             while waiting := [pair for pair in waiting if self._wanted(*pair)]:
                 now, waiting = _at_once(waiting)
                 yield from self._found(pool, np.array(now), least)
