@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.audit import AuditReport
     from mri_tumor.dataset.augment import Augment
     from mri_tumor.dataset.catalog import Catalog, Record, scan
+    from mri_tumor.dataset.figshare import Outline, read_outline, scan_figshare
     from mri_tumor.dataset.known import Known
     from mri_tumor.dataset.mixup import MixUp
     from mri_tumor.dataset.phantom import make_phantoms
@@ -32,6 +33,7 @@ __all__ = [
     "Catalog",
     "Known",
     "MixUp",
+    "Outline",
     "Preprocess",
     "Record",
     "Slices",
@@ -45,9 +47,11 @@ __all__ = [
     "preview",
     "read_folds",
     "read_image",
+    "read_outline",
     "read_slices",
     "read_split",
     "scan",
+    "scan_figshare",
     "split",
     "statistics",
     "verify_tfrecords",
@@ -64,6 +68,7 @@ __getattr__, __dir__ = attach(
         "Catalog": ".catalog",
         "Known": ".known",
         "MixUp": ".mixup",
+        "Outline": ".figshare",
         "Preprocess": ".preprocess",
         "Record": ".catalog",
         "Slices": ".slices",
@@ -75,9 +80,11 @@ __getattr__, __dir__ = attach(
         "preview": ".pipeline",
         "read_folds": ".split_file",
         "read_image": ".reader",
+        "read_outline": ".figshare",
         "read_slices": ".slices",
         "read_split": ".split_file",
         "scan": ".catalog",
+        "scan_figshare": ".figshare",
         "statistics": ".pixel_statistics",
         "verify_tfrecords": ".tfrecord",
         "write_folds": ".split_file",

@@ -41,6 +41,16 @@ def percentile_window(values: Values, *, low: float = LOW, high: float = HIGH) -
     return float(black if black < white else lowest), float(white)
 
 
+def whole_range(values: Values) -> tuple[float, float]:
+    """Return the lowest and the highest finite value; 0 and 0 if there is none.
+
+    >>> whole_range(np.array([3, -1, 8]))
+    (-1.0, 8.0)
+    """
+    finite = values[np.isfinite(values)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
+
+
 def to_grey(values: Values, black: float, white: float) -> NDArray[np.uint8]:
     """Return values as grey levels: `black` and below 0, `white` and above 255, linear and rounded between.
 

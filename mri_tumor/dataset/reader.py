@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset import bmp, dicom, jpeg, png, tiff
+from mri_tumor.dataset import bmp, dicom, figshare_file, jpeg, mat, png, tiff
 from mri_tumor.dataset.nifti_header import is_nifti
 from mri_tumor.errors import ArgumentError, ReadError
 
@@ -45,6 +45,7 @@ _FORMATS = (
     _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
     _Format("TIFF", _starts_with(*tiff.MAGICS), tiff.size_of, tiff.decode),
     _Format("BMP", _starts_with(bmp.MAGIC), bmp.size_of, bmp.decode),
+    _Format("MATLAB v7.3", mat.matches, figshare_file.size_of, figshare_file.decode),
 )
 *_FIRST_NAMES, _LAST_NAME = (kind.name for kind in _FORMATS)
 _READABLE = f"{', '.join(_FIRST_NAMES)} or {_LAST_NAME}"
@@ -54,6 +55,7 @@ _OTHER_KINDS = {
     b"GIF8": "GIF",
     b"II+\x00": "BigTIFF",
     b"MM\x00+": "BigTIFF",
+    b"MATLAB 5": "MATLAB 5",
     b"RIFF": "WebP",
     b"PK\x03\x04": "ZIP",
     b"\x1f\x8b": "gzip",
@@ -69,7 +71,7 @@ def read_image(
     modality: str | None = "MR",
     burned_in: bool = False,
 ) -> npt.NDArray[np.uint8]:
-    """Read one JPEG, PNG, TIFF, BMP or DICOM file as a grey picture.
+    """Read one JPEG, PNG, TIFF, BMP, DICOM or figshare MATLAB file as a grey picture.
 
     The type is taken from the bytes, never from the suffix. Colour becomes luma (.299 R + .587 G + .114 B),
     alpha is dropped, 16-bit values keep the upper 8 of the bits they need, orientation tags are ignored. A
@@ -77,6 +79,9 @@ def read_image(
 
     TIFF holds one page of grey, palette or RGB, in strips or tiles, plain or coded by LZW, deflate, PackBits
     or JPEG; signed, 32-bit and float values are shown in the window of `intensity.percentile_window`.
+
+    MATLAB v7.3 files are those of figshare's brain tumour set (`scan_figshare`): each slice's lowest value is
+    black and its highest white.
 
     DICOM (extra `dicom`) is rescaled and shown in the file's own window or table, the first if there are
     several, else in that of `intensity.percentile_window`; MONOCHROME1 is inverted, padding is black.
@@ -179,7 +184,7 @@ def _format_of(data: bytes, name: str) -> _Format:
     if is_nifti(data):
         raise ReadError(f"{name}: this is a NIfTI volume", "one picture", "use dataset.read_slices()")
     found = f"{name}: this is {_describe(data)}, whatever its name says"
-    raise ReadError(found, f"a {_READABLE} file", f"convert it to {_READABLE}, or leave it out")
+    raise ReadError(found, f"a {_READABLE} file", "convert it to PNG, or leave it out")
 
 
 def _describe(data: bytes) -> str:
