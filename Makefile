@@ -7,7 +7,7 @@ FAST := not slow and not realdata
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-more test-all lint docs clean benchmark-phantoms benchmark-workflow
+.PHONY: demo test test-more test-all lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow
 
 demo: $(VENV)/.core ## the whole workflow on synthetic pictures
 	$(BIN)/python examples/full_workflow.py --out $(DEMO)
@@ -28,6 +28,9 @@ lint: $(VENV)/.all
 
 docs: $(VENV)/.all ## the pages, with the examples executed; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
+
+benchmark-dataset: $(VENV)/.all ## reading, shards, loaders, augmentation beside others, as far as those are installed
+	$(BIN)/python benchmarks/dataset.py
 
 benchmark-phantoms: $(VENV)/.all ## how hard the phantoms are, and how fast they are made
 	$(BIN)/python benchmarks/phantoms.py
