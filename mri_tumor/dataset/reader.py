@@ -136,7 +136,8 @@ def load_bytes(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
     elif isinstance(source, str | Path):
         # A name that is not Unicode must not break the message that names it.
         name = str(source).encode("utf-8", "backslashreplace").decode()
-        data = _load_file(Path(source), name, max_bytes)
+        path = source if isinstance(source, Path) else Path(source)
+        data = _load_file(path, name, max_bytes)
     else:
         found = f"source is of type {type(source).__name__}"
         raise ArgumentError(found, "a path or the bytes of a picture file", "pass str, Path or bytes")
