@@ -85,7 +85,8 @@ class CopySearch:
         near = Neighbourhood([[picture.thumbnails[view] for picture in self._pictures] for view in _VIEWS])
         with ThreadPoolExecutor(thread_count(), thread_name_prefix="mri-tumor-copies") as pool:
             yield from self._look(pool, near.within(CORRELATION), "comparing likely pairs", CORRELATION)
-            yield from self._look(pool, near.nearest(self._representatives()), "comparing neighbours, for crops")
+            near_others = near.nearest(self._representatives())
+            yield from self._look(pool, near_others, "comparing neighbours, for crops")
             yield from self._look(pool, self._unmet(near), "comparing across sets and labels")
 
     def _look(self, pool: Executor, pairs: Pairs, doing: str, least: float = -1.0) -> Iterator[Found]:
@@ -163,7 +164,7 @@ class CopySearch:
 
 
 def _at_once(pairs: Sequence[list[int]]) -> tuple[list[list[int]], list[list[int]]]:
-    """Return the pairs to look at now and those that wait: a few of each picture, so that few are needless."""
+    """Return the pairs to look at now and those that wait: a few a picture, so that few are needless."""
     times: Counter[int] = Counter()
     now: list[list[int]] = []
     later: list[list[int]] = []
