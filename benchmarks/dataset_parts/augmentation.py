@@ -128,8 +128,10 @@ def albumentations(transforms: list[Any]) -> Vary:
 
 
 def monai() -> Vary:
+    import torch
     from monai.transforms import RandBiasField
 
+    torch.set_num_threads(1)
     # Coefficients that change the gain by about as much as ours do.
     vary = RandBiasField(degree=3, coeff_range=(-0.1, 0.1), prob=1)
 

@@ -174,6 +174,8 @@ def worker_part(batch: Any, worker: int, workers: int) -> Any:
     >>> [worker_part(np.arange(5), worker, 2).tolist() for worker in range(2)]
     [[0, 1], [2, 3, 4]]
     """
+    if workers == 1:
+        return batch  # no operations in the graph, which is made anew for every epoch
     count = tf.size(batch) if tf.is_tensor(batch) else len(batch)
     return batch[count * worker // workers : count * (worker + 1) // workers]
 
