@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset import mat
+from mri_tumor.dataset.hdf5 import damaged
 from mri_tumor.dataset.intensity import to_grey, whole_range
 from mri_tumor.errors import ReadError
 
@@ -73,10 +74,10 @@ def mask_of(data: bytes, name: str, max_pixels: int) -> NDArray[np.bool_]:
     """
     height, width = size_of(data, name)
     if (height, width) != _size(data, _MASK, name):
-        raise mat.damaged(name, "has a tumour mask of another size than its picture")
+        raise damaged(name, "has a tumour mask of another size than its picture")
     mask = mat.numbers_of(data, _MASK, name, most=max_pixels).astype(np.bool_)
     if not mask.any():
-        raise mat.damaged(name, "has an empty tumour mask")
+        raise damaged(name, "has an empty tumour mask")
     return mask
 
 
@@ -88,7 +89,7 @@ def border_of(data: bytes, name: str) -> NDArray[np.float64]:
     """
     numbers = mat.numbers_of(data, _BORDER, name, most=2 * _MOST_CORNERS).astype(np.float64).ravel()
     if numbers.size < 6 or numbers.size % 2 or not np.isfinite(numbers).all():
-        raise mat.damaged(name, "has an outline that is no polygon")
+        raise damaged(name, "has an outline that is no polygon")
     return numbers.reshape(-1, 2) - 1  # MATLAB counts from 1
 
 
@@ -102,5 +103,5 @@ def _size(data: bytes, field: str, name: str) -> tuple[int, int]:
 def _whole_numbers(data: bytes, field: str, name: str, most: int) -> list[int]:
     numbers = mat.numbers_of(data, field, name, most=most).ravel().astype(np.float64)
     if not numbers.size or not ((numbers == np.rint(numbers)) & (numbers >= 0) & (numbers < 0x110000)).all():
-        raise mat.damaged(name, f"has no whole numbers in {field}")
+        raise damaged(name, f"has no whole numbers in {field}")
     return [int(number) for number in numbers]

@@ -1,32 +1,25 @@
-"""MATLAB v7.3 files: HDF5 behind 512 bytes, of which plain numbers are read, their size known first.
+"""Fields of plain numbers from MATLAB v7.3 files, their size known before they are read."""
 
-HDF5 can lead to other files, load filters that others installed, and inflate a few bytes without end. None of
-that is followed here: chunks are taken as they are stored, and inflated in this package.
-"""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import product
+from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from mri_tumor.dataset.hdf5 import SIGNATURE, START, Hdf5, find
 from mri_tumor.dataset.intensity import Values
-from mri_tumor.dataset.tiff_codecs import deflate
-from mri_tumor.errors import MriTumorError, ReadError
+from mri_tumor.dataset.mat_chunks import DEFLATE, SHUFFLE, from_chunks
 
-if TYPE_CHECKING:
-    import h5py
-
-_SIGNATURE, _SIGNATURE_AT = b"\x89HDF\r\n\x1a\n", 512
-_DEFLATE, _SHUFFLE = 1, 2  # HDF5's numbers of the filters that MATLAB uses
+# Kinds of messages in an object's header.
+_SPACE, _TYPE, _OUTSIDE, _LAYOUT, _FILTERS = 0x01, 0x03, 0x07, 0x08, 0x0B
+_READ = (_SPACE, _TYPE, _LAYOUT, _FILTERS)
+_COMPACT, _CONTIGUOUS, _CHUNKED, _VERSIONS = 0, 1, 2, (1, 2, 3)
+_MOST_AXES = 8
 
 
 def matches(data: bytes) -> bool:
     """Whether bytes are those of a MATLAB v7.3 file."""
-    return data[_SIGNATURE_AT : _SIGNATURE_AT + len(_SIGNATURE)] == _SIGNATURE
+    return data[START : START + len(SIGNATURE)] == SIGNATURE
 
 
 def shape_of(data: bytes, field: str, name: str) -> tuple[int, ...]:
@@ -35,8 +28,7 @@ def shape_of(data: bytes, field: str, name: str) -> tuple[int, ...]:
     Raises:
         ReadError: the file is damaged, or holds no such field of plain numbers.
     """
-    with _opened(data, field, name) as stored:
-        return tuple(map(int, reversed(stored.shape)))
+    return _array(Hdf5(data, name), field).shape[::-1]
 
 
 def numbers_of(data: bytes, field: str, name: str, *, most: int) -> Values:
@@ -51,84 +43,95 @@ def numbers_of(data: bytes, field: str, name: str, *, most: int) -> Values:
     Raises:
         ReadError: as in `shape_of`, or it has more numbers than `most`, or some are missing.
     """
-    with _opened(data, field, name) as stored:
-        if stored.size > most:
-            found = f"{name}: the field {field} has {stored.size:,} numbers"
-            raise ReadError(found, f"at most {most:,}", "check the file, or leave it out")
-        chunked = stored.chunks is not None
-        values = _from_chunks(stored, len(data), name) if chunked else _at_once(stored, name)
-        return values.T
+    file = Hdf5(data, name)
+    array = _array(file, field)
+    if prod(array.shape) > most:
+        raise file.rare(f"has {prod(array.shape):,} numbers in {field}, of at most {most:,}")
+    return _read(file, array).T
 
 
-def damaged(name: str, what: str) -> ReadError:
-    """Return the error for a file that is not whole or not sound."""
-    fix = "fetch the file again, or leave it out"
-    return ReadError(f"{name}: the MATLAB file {what}", "a complete MATLAB v7.3 file", fix)
+@dataclass(frozen=True)
+class _Array:
+    """An array that is not yet read.
+
+    Args:
+        shape: its sides, the slowest first.
+        dtype: of its numbers.
+        filters: what was done to its chunks, in order.
+        layout: the message that says where it lies.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    filters: tuple[int, ...]
+    layout: bytes
 
 
-@contextmanager
-def _opened(data: bytes, field: str, name: str) -> Iterator["h5py.Dataset"]:
-    """Yield a field's dataset; whatever HDF5 raises becomes a ReadError."""
-    import h5py
-
-    try:
-        with h5py.File(h5py.h5f.open_file_image(data)) as file:
-            yield _found(file, field, name)
-    except MriTumorError:
-        raise
-    except Exception as error:  # damaged bytes raise anything at all
-        raise damaged(name, f"is cut off or damaged ({type(error).__name__})") from error
+def _array(file: Hdf5, field: str) -> _Array:
+    header = find(file, field)
+    first = {message.kind: message for message in reversed(header)}
+    if not {_SPACE, _TYPE, _LAYOUT} <= set(first):
+        raise file.rare(f"holds no numbers in {field}")
+    if _OUTSIDE in first or any(message.shared for message in first.values() if message.kind in _READ):
+        raise file.rare(f"does not hold {field} itself")
+    filters = _filters(file, first[_FILTERS].body) if _FILTERS in first else ()
+    shape, dtype = _shape(file, first[_SPACE].body), _dtype(file, first[_TYPE].body)
+    return _Array(shape, dtype, filters, first[_LAYOUT].body)
 
 
-def _found(file: "h5py.File", field: str, name: str) -> "h5py.Dataset":
-    import h5py
-
-    place: Any = file
-    for part in field.split("/"):
-        link = place.get(part, getlink=True) if isinstance(place, h5py.Group) else None
-        if not isinstance(link, h5py.HardLink):  # others lead elsewhere, even into other files
-            expected = f"the field {field}, as in figshare's brain tumour files"
-            raise ReadError(f"{name}: the MATLAB file has no {part}", expected, "leave it out")
-        place = place[part]
-    plain = isinstance(place, h5py.Dataset) and place.dtype.kind in "iuf" and place.dtype.itemsize <= 8
-    if not plain or place.shape is None or place.is_virtual or place.external:
-        raise ReadError(f"{name}: the field {field} is of a rare kind", "plain numbers", "leave it out")
-    return place
+def _shape(file: Hdf5, body: bytes) -> tuple[int, ...]:
+    version, axes = file.within(body, 0, 1), file.within(body, 1, 1)
+    if version not in (1, 2) or axes > _MOST_AXES:
+        raise file.rare(f"holds an array of {axes} axes")
+    start = 8 if version == 1 else 4
+    return tuple(file.within(body, start + 8 * axis, 8) for axis in range(axes))
 
 
-def _at_once(stored: "h5py.Dataset", name: str) -> Values:
-    if stored.id.get_storage_size() < stored.nbytes:
-        raise damaged(name, f"does not hold all of {stored.name}")
-    return np.asarray(stored[()])
+def _dtype(file: Hdf5, body: bytes) -> np.dtype[Any]:
+    kind, flags, size = file.within(body, 0, 1) & 15, file.within(body, 1, 3), file.within(body, 4, 4)
+    whole = kind == 0 and size in (1, 2, 4, 8)
+    if not (whole or (kind == 1 and size in (4, 8))) or file.within(body, 8, 4) != size << 19:
+        raise file.rare("holds something else than numbers of 8 to 64 bits")
+    letter = ("i" if flags & 8 else "u") if whole else "f"
+    return np.dtype(f"{'>' if flags & 1 else '<'}{letter}{size}")
 
 
-def _from_chunks(stored: "h5py.Dataset", file_bytes: int, name: str) -> Values:
-    settings = stored.id.get_create_plist()
-    filters = [settings.get_filter(place)[0] for place in range(settings.get_nfilters())]
-    if not set(filters) <= {_DEFLATE, _SHUFFLE} or prod(stored.chunks) > stored.size:
-        raise ReadError(f"{name}: {stored.name} is stored in a rare way", "deflated chunks", "leave it out")
-    values = np.empty(stored.shape, stored.dtype)
-    steps = zip(stored.shape, stored.chunks, strict=True)
-    for corner in product(*(range(0, side, step) for side, step in steps)):
-        length = stored.id.get_chunk_info_by_coord(corner).size
-        if not length or length > file_bytes:
-            raise damaged(name, f"does not hold all of {stored.name}")
-        left_out, coded = stored.id.read_direct_chunk(corner)
-        used = [number for place, number in enumerate(filters) if not left_out >> place & 1]
-        chunk = _decoded(coded, used, stored.chunks, stored.dtype)
-        window = tuple(slice(start, start + step) for start, step in zip(corner, stored.chunks, strict=True))
-        part = values[window]
-        part[...] = chunk[tuple(map(slice, part.shape))]
-    return values
+def _filters(file: Hdf5, body: bytes) -> tuple[int, ...]:
+    """Return the filters' numbers; MATLAB deflates, and some programs shuffle before that."""
+    version, count = file.within(body, 0, 1), file.within(body, 1, 1)
+    place, numbers = 8, []
+    for _ in range(count if version == 1 else 0):
+        name_bytes, settings = file.within(body, place + 2, 2), file.within(body, place + 6, 2)
+        numbers.append(file.within(body, place, 2))
+        place += 8 + name_bytes + 4 * (settings + settings % 2)
+    if version != 1 or not set(numbers) <= {DEFLATE, SHUFFLE}:
+        raise file.rare("holds an array compressed in a rare way")
+    return tuple(numbers)
 
 
-def _decoded(
-    coded: bytes, filters: list[int], shape: tuple[int, ...], dtype: np.dtype[Any]
-) -> NDArray[np.number[Any]]:
-    length = prod(shape) * dtype.itemsize
-    for number in reversed(filters):
-        if number == _DEFLATE:
-            coded = deflate(coded, length, length)
-        else:  # the first bytes of all numbers, then the second ones, ...
-            coded = np.frombuffer(coded, np.uint8).reshape(dtype.itemsize, -1).T.tobytes()
-    return np.frombuffer(coded, dtype).reshape(shape)
+def _read(file: Hdf5, array: _Array) -> Values:
+    count = prod(array.shape)
+    length = count * array.dtype.itemsize
+    body, version = array.layout, file.within(array.layout, 0, 1)
+    # The third version has other places; before it (MATLAB up to 2008) nothing is compact.
+    kind = file.within(body, *((1, 1) if version == 3 else (2, 1)))
+    if kind == _CHUNKED and version in _VERSIONS and count:
+        tree, chunk = _chunks(file, body, version)
+        return from_chunks(file, tree, chunk, array.filters, np.empty(array.shape, array.dtype))
+    if kind == _CONTIGUOUS and version in _VERSIONS:
+        stored = file.at(file.within(body, 2 if version == 3 else 8, 8), length)
+    elif kind == _COMPACT and version == 3:
+        stored = body[4 : 4 + file.within(body, 2, 2)]
+    else:
+        raise file.rare("holds an array laid out in a rare way")
+    if len(stored) < length:
+        raise file.damaged("does not hold all of its numbers")
+    return np.frombuffer(stored, array.dtype, count).reshape(array.shape)
+
+
+def _chunks(file: Hdf5, body: bytes, version: int) -> tuple[int, tuple[int, ...]]:
+    """Return where the tree of the chunks is, and the shape of a chunk."""
+    tree_at, axes_at, sides_at = (3, 2, 11) if version == 3 else (8, 1, 16)
+    axes = file.within(body, axes_at, 1) - 1  # the last one is the bytes of a number
+    chunk = tuple(file.within(body, sides_at + 4 * axis, 4) for axis in range(axes))
+    return file.within(body, tree_at, 8), chunk

@@ -1,9 +1,6 @@
 """Figshare's set, on files generated in the format in which MATLAB wrote it."""
 
 import io
-import os
-import subprocess
-import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -210,7 +207,7 @@ def test_links_are_not_followed(tmp_path: Path) -> None:
     elsewhere = h5py.ExternalLink(str(tmp_path / "other.mat"), "/cjdata/image")
     for link in (elsewhere, h5py.SoftLink("/cjdata/tumorMask")):
         data = replaced("image", lambda struct, link=link: struct.__setitem__("image", link))
-        assert "has no image" in refusal(data)
+        assert "has no field cjdata/image" in refusal(data)
 
 
 def test_pixels_outside_of_the_file_are_not_read(tmp_path: Path) -> None:
@@ -220,28 +217,20 @@ def test_pixels_outside_of_the_file_are_not_read(tmp_path: Path) -> None:
     def outside(struct: h5py.Group) -> None:
         struct.create_dataset("image", (24, 20), np.int16, external=[(str(secret), 0, 960)])
 
-    assert "rare kind" in refusal(replaced("image", outside))
+    assert "does not hold cjdata/image itself" in refusal(replaced("image", outside))
 
     def virtual(struct: h5py.Group) -> None:
         layout = h5py.VirtualLayout((24, 20), np.int16)
         layout[:] = h5py.VirtualSource(str(tmp_path / "other.mat"), "cjdata/image", (24, 20))
         struct.create_virtual_dataset("image", layout)
 
-    assert "rare kind" in refusal(replaced("image", virtual))
+    assert "rare way" in refusal(replaced("image", virtual))
 
 
-@pytest.mark.parametrize(
-    ("dtype", "says"),
-    [
-        (h5py.ref_dtype, "rare kind"),
-        (h5py.string_dtype(), "rare kind"),
-        ("c16", "rare kind"),
-        ("S4", "rare kind"),
-    ],
-)
-def test_fields_that_are_no_plain_numbers(dtype: object, says: str) -> None:
+@pytest.mark.parametrize("dtype", [h5py.ref_dtype, h5py.string_dtype(), "c16", "S4", "f2", "i4,f4"])
+def test_fields_that_are_no_plain_numbers(dtype: object) -> None:
     data = replaced("image", lambda struct: struct.create_dataset("image", (24, 20), dtype) and None)
-    assert says in refusal(data)
+    assert "something else than numbers" in refusal(data)
 
 
 def test_filters_of_others_are_not_loaded() -> None:
@@ -250,9 +239,14 @@ def test_filters_of_others_are_not_loaded() -> None:
 
 
 def test_other_matlab_files() -> None:
-    assert "has no cjdata" in refusal(mat_file(lambda file: put(file, "x", IMAGE, "int16")))
-    assert "has no image" in refusal(mat_file(lambda file: file.create_group("cjdata") and None))
-    assert "has no cjdata" in refusal(mat_file(lambda _: None), read_outline)
+    no_field = "has no field cjdata/image"
+    assert no_field in refusal(mat_file(lambda file: put(file, "x", IMAGE, "int16")))
+    assert no_field in refusal(mat_file(lambda file: put(file, "cjdata", IMAGE, "int16")))
+    assert no_field in refusal(mat_file(lambda file: file.create_group("cjdata") and None))
+    assert no_field in refusal(mat_file(lambda _: None), read_outline)
+    assert "no numbers in cjdata/image" in refusal(
+        replaced("image", lambda struct: struct.create_group("image") and None)
+    )
     assert "no MATLAB v7.3" in refusal(b"hello", read_outline)
     assert "MATLAB 5" in refusal(b"MATLAB 5.0 MAT-file" + bytes(600))
 
@@ -323,7 +317,7 @@ def test_chunks_that_are_missing() -> None:
 
     assert "does not hold all" in refusal(replaced("image", some))
     none = replaced("image", lambda struct: struct.create_dataset("image", (24, 20), np.int16) and None)
-    assert "does not hold all" in refusal(none)
+    assert "points behind its end" in refusal(none)
 
 
 WHOLE = slice_file()
@@ -357,11 +351,3 @@ def test_any_damage_gives_a_picture_or_a_read_error(data: st.DataObject) -> None
     for _ in range(data.draw(st.integers(1, 5))):
         damaged[data.draw(st.integers(512, len(damaged) - 1))] = data.draw(st.integers(0, 255))
     everything(bytes(damaged))
-
-
-def test_importing_it_loads_no_h5py() -> None:
-    code = "import sys, mri_tumor.dataset.figshare; print('h5py' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ
-    )
-    assert done.stdout.strip() == "False"
