@@ -19,6 +19,8 @@ MAGIC = b"BM"
 
 # What follows a zero in run-length coding; a greater number starts pixels that are no run.
 _END_OF_ROW, _END, _MOVE = 0, 1, 2
+_UNEVEN = "leaves pixels out or has too many"
+_ALONE = [bytes([octet]) for octet in range(256)]
 _HALVES = [bytes([octet >> 4, octet & 15]) for octet in range(256)]
 
 
@@ -90,7 +92,7 @@ def _channel(pixels: NDArray[np.unsignedinteger[Any]], mask: int) -> NDArray[np.
 def _rows_of_runs(header: Header, data: bytes, name: str) -> NDArray[np.uint8]:
     rows = list(islice(_coded_rows(header, data, name), header.height + 1))
     if [len(row) for row in rows] != [header.width] * header.height:
-        raise damaged(name, "leaves pixels out or has too many")
+        raise damaged(name, _UNEVEN)
     return np.frombuffer(b"".join(rows), np.uint8).reshape(header.height, header.width)
 
 
@@ -98,23 +100,25 @@ def _coded_rows(header: Header, data: bytes, name: str) -> Iterator[bytes]:
     """Yield the pixels of each row of run-length coding, up to the mark that ends the picture."""
     row = bytearray()
     place = header.start
-    while place + 2 <= len(data):
+    while place + 2 <= len(data) and len(row) <= header.width:
         count, value = data[place], data[place + 1]
         place += 2
         if count:
-            row += _pixels(bytes([value]) * count, header.bits)[:count]
+            row += _pixels(_ALONE[value] * count, header.bits)[:count]
         elif value > _MOVE:
             coded = data[place : place + (value * header.bits + 7) // 8]
             row += _pixels(coded, header.bits)[:value]
             place += len(coded) + len(coded) % 2
-        elif value != _MOVE and (row or value == _END_OF_ROW):
-            yield bytes(row)
-            row.clear()
-        if (count, value) == (0, _END):
-            return
-        if (count, value) == (0, _MOVE) or len(row) > header.width:
-            raise damaged(name, "leaves pixels out or has too many")
-    raise damaged(name, "is cut off: its pixels do not end")
+        else:
+            if row or value == _END_OF_ROW:
+                yield bytes(row)
+                row.clear()
+            if value == _END:
+                return
+            if value == _MOVE:
+                break
+    what = "is cut off: its pixels do not end" if place + 2 > len(data) else _UNEVEN
+    raise damaged(name, what)
 
 
 def _pixels(coded: bytes, bits: int) -> bytes:
