@@ -20,7 +20,7 @@ import os
 import shlex
 import sys
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -170,10 +170,10 @@ def interval(differences: np.ndarray, groups: np.ndarray, draws: int = 2000) -> 
     return float(low), float(high)
 
 
-def measure(network: keras.Model, pictures: Pictures) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
+def measure(network: keras.Model, pictures: Pictures, options: Sequence[str]) -> Iterator[dict[str, Any]]:
     default: dict[str, np.ndarray] = {}
-    for name, spec in SPECS.items():
+    for name in dict.fromkeys(("default", *options)):
+        spec = SPECS[name]
         found = [features(network, prepared(pictures, spec, kind)) for kind in DISTURBANCES]
         for depth, strength in STRENGTH.items():
             right = hits([kinds[depth] for kinds in found], pictures, strength)
@@ -186,8 +186,7 @@ def measure(network: keras.Model, pictures: Pictures) -> list[dict[str, Any]]:
                 "ci95": f"{low:+.4f} to {high:+.4f}",
             }
             logger.info("%s", row)
-            rows.append(row)
-    return rows
+            yield row
 
 
 def write(rows: list[dict[str, Any]], output: Path) -> None:
@@ -212,6 +211,7 @@ def main() -> None:
         "--weights", type=Path, default=SHARED / "weights" / "mobilenet_v2_1.0_224_notop.weights.h5"
     )
     parser.add_argument("--sets", nargs="+", choices=("sartaj", "figshare"), default=["sartaj"])
+    parser.add_argument("--options", nargs="+", choices=tuple(SPECS), default=tuple(SPECS), metavar="NAME")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     if not options.data.is_dir():
@@ -221,8 +221,11 @@ def main() -> None:
         "sartaj": lambda: sartaj(options.data, options.groups),
         "figshare": lambda: figshare(options.figshare, options.blocks),
     }
-    rows = [row for name in options.sets for row in measure(network, readers[name]())]
-    write(rows, options.output)
+    rows: list[dict[str, Any]] = []
+    for name in options.sets:
+        for row in measure(network, readers[name](), options.options):
+            rows.append(row)
+            write(rows, options.output)
 
 
 if __name__ == "__main__":
