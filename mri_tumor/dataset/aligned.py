@@ -61,23 +61,43 @@ class Aligned(NamedTuple):
 UNLIKE = Aligned(0.0, 0.0)
 
 
-def align(first: Grey, second: Grey, start: Shift, *, close: bool = False) -> Aligned:
-    """Lay two uint8 `(96, 96)` pictures over each other and compare them.
+def lay_over(first: Grey, second: Grey, start: Shift) -> Shift | None:
+    """Return how a picture lies on another, found coarsely and then finely; None if it does not.
 
     Args:
-        first: one picture.
-        second: the other.
+        first: uint8 `(96, 96)`.
+        second: likewise.
         start: about where the first's places lie in the second.
-        close: they may well lie over each other already, so that is looked at first.
     """
-    if close and (found := _compared(first, second, start)).same:
-        return found
     small = [cv2.resize(image, (_COARSE, _COARSE), interpolation=cv2.INTER_AREA) for image in (first, second)]
     alike, shift = _moved(small[0], small[1], _scaled(start, _COARSE / SIDE), steps=_COARSE_STEPS)
     if alike < _HOPELESS:
+        return None
+    return _moved(first, second, _scaled(shift, SIDE / _COARSE), steps=_FINE_STEPS)[1]
+
+
+def compare(first: Grey, second: Grey, shift: Shift) -> Aligned:
+    """Return how alike two pictures are where they lie over each other.
+
+    Args:
+        first: uint8 `(96, 96)`.
+        second: likewise.
+        shift: where the first's places lie in the second.
+    """
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    one = first.astype(np.float32)
+    laid = cv2.warpAffine(second.astype(np.float32), shift, (SIDE, SIDE), flags=flags, borderValue=-1e6)
+    inside = laid >= 0
+    shown = np.count_nonzero(inside)
+    if shown < _OVERLAP * inside.size:
         return UNLIKE
-    shift = _moved(first, second, _scaled(shift, SIDE / _COARSE), steps=_FINE_STEPS)[1]
-    return _compared(first, second, shift)
+    where: slice | NDArray[np.bool_] = slice(None)
+    if shown < inside.size:
+        laid, where = np.where(inside, laid, one), inside
+    correlation = _correlation(one[where], laid[where])
+    if correlation < CORRELATION:
+        return UNLIKE
+    return Aligned(correlation, _correlation(_details(one)[where], _details(laid)[where]))
 
 
 def box_to_box(first: Fractions, second: Fractions) -> Shift:
@@ -111,23 +131,6 @@ def _moved(first: Grey, second: Grey, start: Shift, *, steps: int) -> tuple[floa
     return float(alike), np.asarray(shift, np.float32)
 
 
-def _compared(first: Grey, second: Grey, shift: Shift) -> Aligned:
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    one = first.astype(np.float32)
-    laid = cv2.warpAffine(second.astype(np.float32), shift, (SIDE, SIDE), flags=flags, borderValue=-1e6)
-    inside = laid >= 0
-    shown = np.count_nonzero(inside)
-    if shown < _OVERLAP * inside.size:
-        return UNLIKE
-    where: slice | NDArray[np.bool_] = slice(None)
-    if shown < inside.size:
-        laid, where = np.where(inside, laid, one), inside
-    correlation = _correlation(one[where], laid[where])
-    if correlation < CORRELATION:
-        return UNLIKE
-    return Aligned(correlation, _correlation(_details(one)[where], _details(laid)[where]))
-
-
 def _details(image: NDArray[np.float32]) -> NDArray[np.float32]:
     weak = cv2.GaussianBlur(image, (0, 0), _WEAK)
     small = cv2.resize(image, (_QUARTER, _QUARTER), interpolation=cv2.INTER_AREA)
@@ -136,7 +139,7 @@ def _details(image: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
-    one, other = (image.ravel() - image.mean() for image in (first, second))
     # einsum, because how BLAS sums up follows the number of threads.
+    one, other = (image - np.einsum("n->", image) / len(image) for image in (first.ravel(), second.ravel()))
     squares = float(np.einsum("n,n->", one, one)) * float(np.einsum("n,n->", other, other))
     return float(np.einsum("n,n->", one, other)) / math.sqrt(squares) if squares > 0 else 0.0

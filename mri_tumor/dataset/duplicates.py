@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.candidates import THUMBNAIL
-from mri_tumor.dataset.copy_search import CopySearch, Keys
+from mri_tumor.dataset.copy_search import CopySearch
+from mri_tumor.dataset.found_so_far import Keys
 from mri_tumor.dataset.turns import Fractions
 from mri_tumor.errors import ReadError
 from mri_tumor.progress import track
@@ -69,23 +70,26 @@ def fingerprint(image: NDArray[np.uint8]) -> Fingerprint:
     >>> fingerprint(np.zeros((200, 100), np.uint8)).box
     (0.0, 1.0, 0.0, 1.0)
     """
-    import cv2
-
     from mri_tumor.dataset.aligned import SIDE
     from mri_tumor.dataset.framing import content_box
 
     height, width = image.shape
     top, bottom, left, right = content_box(image, **_CROP)
-    views = (image, image[top:bottom, left:right])
-    small = [cv2.resize(view, (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA) for view in views]
+    content = _small(image[top:bottom, left:right], SIDE)
     pixels = hashlib.sha256(f"{image.shape}".encode())
     pixels.update(np.ascontiguousarray(image).data)
     return Fingerprint(
         pixels=pixels.hexdigest(),
-        thumbnails=np.stack(small),
-        content=cv2.resize(views[1], (SIDE, SIDE), interpolation=cv2.INTER_AREA),
+        thumbnails=np.stack([_small(image, THUMBNAIL), _small(content, THUMBNAIL)]),
+        content=content,
         box=(top / height, bottom / height, left / width, right / width),
     )
+
+
+def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def fingerprints(paths: Sequence[Path]) -> Iterator[Fingerprint | ReadError]:

@@ -9,12 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mri_tumor.dataset import copy_search
-from mri_tumor.dataset.copy_search import CopySearch
+from mri_tumor.dataset.copy_search import CopySearch, Found
 from mri_tumor.dataset.duplicates import Fingerprint, fingerprint
+from mri_tumor.dataset.found_so_far import Keys
 from mri_tumor.dataset.groups import UnionFind
-
-NO_KEYS = [(None,)] * 100
-
 
 Prints = Callable[[Iterable[int]], list[Fingerprint]]
 
@@ -44,7 +42,11 @@ def prints(detailed: Callable[..., np.ndarray]) -> Prints:
     return of
 
 
-def tied(count: int, found: Sequence[tuple[int, int, float, str]]) -> list[int]:
+def search(pictures: Sequence[Fingerprint], keys: Keys | None = None) -> list[Found]:
+    return list(CopySearch(pictures, keys or [(None,)] * len(pictures)).pairs())
+
+
+def tied(count: int, found: Sequence[Found]) -> list[int]:
     sets = UnionFind(count)
     for first, second, *_ in found:
         sets.join(first, second)
@@ -53,7 +55,7 @@ def tied(count: int, found: Sequence[tuple[int, int, float, str]]) -> list[int]:
 
 def test_all_copies_of_every_picture_are_tied_and_no_others(prints: Prints) -> None:
     pictures = prints(range(5))
-    found = list(CopySearch(pictures, NO_KEYS).pairs())
+    found = search(pictures)
     assert tied(50, found) == [place // 10 * 10 for place in range(50)]
     assert all(first < second and -1 <= correlation <= 1 for first, second, correlation, _ in found)
     assert len({pair[:2] for pair in found}) == len(found)
@@ -61,7 +63,7 @@ def test_all_copies_of_every_picture_are_tied_and_no_others(prints: Prints) -> N
 
 def test_a_set_of_many_copies_is_tied_by_few_pairs(prints: Prints) -> None:
     pictures = prints([0]) * 10
-    found = list(CopySearch(pictures, NO_KEYS).pairs())
+    found = search(pictures)
     assert tied(100, found) == [0] * 100
     assert len(found) < 100 * 99 / 4
 
@@ -70,7 +72,7 @@ def test_a_set_of_many_copies_is_tied_by_few_pairs(prints: Prints) -> None:
 @given(st.permutations(range(30)))
 def test_order_changes_nothing(prints: Prints, order: list[int]) -> None:
     pictures = prints(range(3))
-    found = list(CopySearch([pictures[place] for place in order], NO_KEYS).pairs())
+    found = search([pictures[place] for place in order])
     roots = tied(30, found)
     assert {frozenset(order[at] // 10 for at in range(30) if roots[at] == root) for root in roots} == {
         frozenset({0}),
@@ -84,14 +86,14 @@ def test_threads_change_nothing(prints: Prints, monkeypatch: pytest.MonkeyPatch)
     results = []
     for threads in (1, 2, 7):
         monkeypatch.setattr("mri_tumor.dataset.decoding.thread_count", lambda count=threads: count)
-        results.append(list(CopySearch(pictures, NO_KEYS).pairs()))
+        results.append(search(pictures))
     assert results[0] == results[1] == results[2]
 
 
 def test_every_picture_meets_every_other_key_of_its_set(prints: Prints) -> None:
     pictures = prints([0]) * 4
     keys = [("train", "glioma")] * 38 + [("test", "glioma"), ("train", "none")]
-    found = list(CopySearch(pictures, [{key} for key in keys]).pairs())
+    found = search(pictures, [{key} for key in keys])
     met: dict[int, set[tuple[str, str]]] = {place: {keys[place]} for place in range(40)}
     for first, second, *_ in found:
         met[first].add(keys[second])
@@ -101,6 +103,6 @@ def test_every_picture_meets_every_other_key_of_its_set(prints: Prints) -> None:
 
 def test_small_windows_find_the_same_sets(prints: Prints, monkeypatch: pytest.MonkeyPatch) -> None:
     pictures = prints(range(3))
-    expected = tied(30, list(CopySearch(pictures, NO_KEYS).pairs()))
+    expected = tied(30, search(pictures))
     monkeypatch.setattr(copy_search, "_WINDOW", 3)
-    assert tied(30, list(CopySearch(pictures, NO_KEYS).pairs())) == expected
+    assert tied(30, search(pictures)) == expected

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mri_tumor.dataset import copy_search
 from mri_tumor.dataset.duplicates import Fingerprint, fingerprint, fingerprints, near_duplicates
+from mri_tumor.dataset.groups import UnionFind
 from mri_tumor.errors import ReadError
 
 Picture = np.ndarray
@@ -123,13 +124,19 @@ def test_any_shape_has_a_fingerprint(shape: tuple[int, int]) -> None:
 
 @settings(max_examples=25)
 @given(st.integers(1, 9), st.integers(0, 3))
-def test_rounds_cover_every_pair_once(pairs_at_once: int, seed: int) -> None:
+def test_every_set_is_tied_together_however_many_pairs_are_looked_at_at_once(
+    pairs_at_once: int, seed: int
+) -> None:
     prints = [fingerprint(picture(number % 5 + 10 * seed)) for number in range(13)]
-    expected = [(i, j) for i in range(13) for j in range(i + 1, 13) if i % 5 == j % 5]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(copy_search, "_WINDOW", pairs_at_once)
         found = [(match.first, match.second) for match in near_duplicates(prints)]
-    assert sorted(found) == expected
+    assert all(first < second and first % 5 == second % 5 for first, second in found)
+    assert len(set(found)) == len(found)
+    sets = UnionFind(13)
+    for pair in found:
+        sets.join(*pair)
+    assert sets.roots() == [number % 5 for number in range(13)]
 
 
 def test_nothing_to_compare() -> None:
