@@ -31,9 +31,9 @@ from sartaj import ROOT, SHARED
 from scipy.stats import beta
 
 from mri_tumor import dataset
-from mri_tumor.dataset.duplicates import Fingerprint, Match, fingerprint, near_duplicates
+from mri_tumor.dataset.copies.duplicates import Fingerprint, Match, fingerprint, near_duplicates
+from mri_tumor.dataset.copies.pairs import same_pixels
 from mri_tumor.dataset.groups import UnionFind
-from mri_tumor.dataset.pairs import same_pixels
 from mri_tumor.files import whole_file
 from mri_tumor.progress import to_console
 

@@ -32,7 +32,7 @@ from planted import TWENTY, changed
 from sartaj import ROOT, SHARED
 
 from mri_tumor import dataset
-from mri_tumor.dataset.duplicates import Fingerprint, fingerprint, near_duplicates
+from mri_tumor.dataset.copies.duplicates import Fingerprint, fingerprint, near_duplicates
 from mri_tumor.dataset.groups import UnionFind
 from mri_tumor.files import whole_file
 from mri_tumor.progress import to_console

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 
 from mri_tumor import dataset
-from mri_tumor.dataset.fingerprints import perceptual_hash
 from mri_tumor.dataset.known import ALIKE
-from mri_tumor.dataset.known_tables import SETS, known_pictures
+from mri_tumor.dataset.public.fingerprints import perceptual_hash
+from mri_tumor.dataset.public.known_tables import SETS, known_pictures
 from mri_tumor.files import whole_file
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,12 +11,12 @@ import io
 from pathlib import Path
 
 from mri_tumor.dataset import read_image
-from mri_tumor.dataset.fingerprints import perceptual_hash, pixel_hash
+from mri_tumor.dataset.public.fingerprints import perceptual_hash, pixel_hash
 from mri_tumor.files import sha256_of, whole_file
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT.parent / "shared" / "data"
-TABLES = ROOT / "mri_tumor" / "dataset" / "known_pictures"
+TABLES = ROOT / "mri_tumor" / "dataset" / "public" / "known_pictures"
 COLUMNS = ("id", "sha256", "size", "pixels", "looks", "group", "cluster", "figshare_block", "flags")
 CONFLICTS = {f"Testing/glioma_tumor/image({number}).jpg" for number in (2, 48, 52)}
 CT = "Testing/meningioma_tumor/image(91).jpg"

@@ -82,6 +82,15 @@ def test_imports_go_one_way(path: Path) -> None:
     assert not wrong, f"{name_of(path)} is in {ROOMS[own]} and imports {wrong}"
 
 
+@pytest.mark.parametrize("inner", ["formats", "public"])
+def test_what_others_stand_on_stands_alone(inner: str) -> None:
+    own = f"mri_tumor.dataset.{inner}"
+    for path in (PACKAGE / "dataset" / inner).rglob("*.py"):
+        used = [name for _, name in imports_of(path) if room_of(name) != "floor"]
+        wrong = [name for name in used if not name.startswith(own)]
+        assert not wrong, f"{name_of(path)} imports {wrong}"
+
+
 def test_every_module_has_a_room() -> None:
     assert len(MODULES) > 20
     assert MODULES[0] == PACKAGE / "__init__.py"

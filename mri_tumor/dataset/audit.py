@@ -5,13 +5,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from mri_tumor.dataset.audit_report import Audited, AuditReport
+from mri_tumor.dataset.auditing.file_checks import FileFinding, odd, unread
+from mri_tumor.dataset.auditing.report import Audited, AuditReport
+from mri_tumor.dataset.auditing.traits import Traits, traits_of
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.duplicates import Fingerprint, fingerprint
-from mri_tumor.dataset.file_checks import FileFinding, odd, unread
+from mri_tumor.dataset.copies.duplicates import Fingerprint, fingerprint
+from mri_tumor.dataset.copies.pairs import (
+    Copies,
+    Leak,
+    Link,
+    Pair,
+    find_links,
+    pairs_of,
+    same_pixels,
+    side_of,
+)
 from mri_tumor.dataset.groups import UnionFind, joined
-from mri_tumor.dataset.pairs import Copies, Leak, Link, Pair, find_links, pairs_of, same_pixels, side_of
-from mri_tumor.dataset.traits import Traits, traits_of
 from mri_tumor.errors import ArgumentError, ReadError
 from mri_tumor.progress import track
 

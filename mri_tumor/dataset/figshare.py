@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset import mat
 from mri_tumor.dataset.catalog import Catalog
-from mri_tumor.dataset.figshare_file import border_of, label_of, mask_of, patient_of
+from mri_tumor.dataset.formats import mat
+from mri_tumor.dataset.formats.figshare_file import border_of, label_of, mask_of, patient_of
 from mri_tumor.dataset.patients import PUBLIC_SALT, group_hash
 from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, load_bytes
 from mri_tumor.dataset.records import Record

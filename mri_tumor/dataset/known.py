@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.known_tables import SETS, KnownPicture, known_pictures
+from mri_tumor.dataset.public.known_tables import SETS, KnownPicture, known_pictures
 from mri_tumor.dataset.tables import text_table
 from mri_tumor.errors import ReadError
 from mri_tumor.files import sha256_of
@@ -163,7 +163,7 @@ class _Index:
         Raises:
             ReadError: it cannot be decoded.
         """
-        from mri_tumor.dataset.fingerprints import perceptual_hash, pixel_hash
+        from mri_tumor.dataset.public.fingerprints import perceptual_hash, pixel_hash
         from mri_tumor.dataset.reader import read_image
 
         image = read_image(record.path)

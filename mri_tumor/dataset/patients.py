@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from mri_tumor.dataset.dicom_file import guarded, matches, parsed
-from mri_tumor.dataset.dicom_header import text
+from mri_tumor.dataset.formats.dicom.file import guarded, matches, parsed
+from mri_tumor.dataset.formats.dicom.header import text
 from mri_tumor.errors import ArgumentError, ReadError
 from mri_tumor.progress import track
 

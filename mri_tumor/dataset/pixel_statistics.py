@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.dataset.auditing.traits import BLACK
 from mri_tumor.dataset.catalog import Catalog, Record
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.tables import text_table
-from mri_tumor.dataset.traits import BLACK
 from mri_tumor.errors import ArgumentError
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)

@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from mri_tumor.dataset import jpeg, png
+from mri_tumor.dataset.formats import jpeg, png
 from mri_tumor.dataset.framing import GAP, STEP
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import MAX_PIXELS, MAX_SIDE

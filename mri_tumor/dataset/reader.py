@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset import bmp, dicom, figshare_file, jpeg, mat, png, tiff
-from mri_tumor.dataset.nifti_header import is_nifti
+from mri_tumor.dataset.formats import bmp, dicom, figshare_file, jpeg, mat, png, tiff
+from mri_tumor.dataset.formats.nifti_header import is_nifti
 from mri_tumor.errors import ArgumentError, ReadError
 
 MAX_PIXELS = 64_000_000
@@ -78,13 +78,13 @@ def read_image(
     file that is cut off is an error, not half a picture.
 
     TIFF holds one page of grey, palette or RGB, in strips or tiles, plain or coded by LZW, deflate, PackBits
-    or JPEG; signed, 32-bit and float values are shown in the window of `intensity.percentile_window`.
+    or JPEG; signed, 32-bit and float values are shown in the window of `formats.intensity.percentile_window`.
 
     MATLAB v7.3 files are those of figshare's brain tumour set (`scan_figshare`): each slice's lowest value is
     black and its highest white.
 
     DICOM (extra `dicom`) is rescaled and shown in the file's own window or table, the first if there are
-    several, else in that of `intensity.percentile_window`; MONOCHROME1 is inverted, padding is black.
+    several, else in that of `formats.intensity.percentile_window`; MONOCHROME1 is inverted, padding is black.
 
     Args:
         source: a path, or the encoded bytes themselves (errors then call them `<bytes>`).

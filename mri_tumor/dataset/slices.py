@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.axes import Axis, check_axis
-from mri_tumor.dataset.dicom_series import Limits, is_dicom, read_series
-from mri_tumor.dataset.nifti_header import is_nifti
+from mri_tumor.dataset.formats.nifti_header import is_nifti
 from mri_tumor.dataset.patients import PUBLIC_SALT, group_hash, identity_of
 from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, check_limit, load_bytes
+from mri_tumor.dataset.volumes.axes import Axis, check_axis
+from mri_tumor.dataset.volumes.dicom_series import Limits, is_dicom, read_series
 from mri_tumor.errors import ArgumentError, ReadError
 from mri_tumor.files import sha256_of, whole_file
 
@@ -99,7 +99,7 @@ def read_slices(
 
     A DICOM series is ordered by position along the normal of its slices, else by instance number. Its window
     is the one that all files share; where there is none, or they differ, the percentiles of all slices are
-    taken (`intensity.percentile_window`).
+    taken (`formats.intensity.percentile_window`).
 
     Args:
         source: a folder that holds one DICOM series (other files are left aside, folders inside are not
@@ -164,7 +164,7 @@ def _nifti(
     if not is_nifti(data):
         found = f"{name}: this is neither DICOM nor NIfTI, whatever its name says"
         raise ReadError(found, "a DICOM or NIfTI file, or a folder of one DICOM series", "use read_image()")
-    from mri_tumor.dataset.nifti import read_nifti
+    from mri_tumor.dataset.volumes.nifti import read_nifti
 
     images = read_nifti(path, axis=axis, volume=volume, max_pixels=max_pixels, max_bytes=max_bytes)
     identity = f"file {sha256_of(path)}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from mri_tumor.dataset.fetch import Wanted, fetch, is_whole, writing
-from mri_tumor.dataset.known_tables import KnownPicture, known_pictures
+from mri_tumor.dataset.public.fetch import Wanted, fetch, is_whole, writing
+from mri_tumor.dataset.public.known_tables import KnownPicture, known_pictures
 from mri_tumor.errors import ArgumentError, DownloadError
 from mri_tumor.progress import track
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mri_tumor.dataset.catalog import Catalog, Record
 from mri_tumor.dataset.decoding import OnError, Picture, decode, decoded, read_ahead
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.dataset.shards import Place, ShardFolder
+from mri_tumor.dataset.shards.reading import Place, ShardFolder
 from mri_tumor.dataset.tfrecord import check_catalog, checked_preprocess, data_section, some_of
 from mri_tumor.errors import ArgumentError, ManifestMismatch, ReadError
 from mri_tumor.progress import track

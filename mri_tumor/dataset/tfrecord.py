@@ -18,8 +18,8 @@ from mri_tumor.dataset.catalog import Catalog, Record
 from mri_tumor.dataset.decoding import OnError, check_on_error, thread_count
 from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.dataset.shard_writer import Compression, Plan, write_shards
-from mri_tumor.dataset.shards import COMPRESSIONS, ENDINGS, ShardFolder
+from mri_tumor.dataset.shards.reading import COMPRESSIONS, ENDINGS, ShardFolder
+from mri_tumor.dataset.shards.writing import Compression, Plan, write_shards
 from mri_tumor.errors import ArgumentError, CatalogError, ManifestMismatch, ShardError
 from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.dataset.pipeline import Examples
-from mri_tumor.dataset.shards import ShardFolder
+from mri_tumor.dataset.shards.reading import ShardFolder
 from mri_tumor.errors import ArgumentError, ManifestMismatch
 
 

@@ -12,7 +12,7 @@ import pytest
 from mri_tumor import __version__, dataset
 from mri_tumor.cli import main
 from mri_tumor.cli.demo import workflow_script
-from mri_tumor.dataset.known_tables import KnownPicture
+from mri_tumor.dataset.public.known_tables import KnownPicture
 from mri_tumor.labels import LABELS, NOTICE
 
 

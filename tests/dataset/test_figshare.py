@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mri_tumor.dataset import read_outline, scan_figshare
+from mri_tumor.dataset.auditing.file_checks import _SAID_BY
+from mri_tumor.dataset.auditing.traits import traits_of
 from mri_tumor.dataset.figshare import official_folds
-from mri_tumor.dataset.file_checks import _SAID_BY
 from mri_tumor.dataset.reader import read_image
 from mri_tumor.dataset.split import split
-from mri_tumor.dataset.traits import traits_of
 from mri_tumor.errors import ArgumentError, CatalogError, ReadError
 
 HEADER = b"MATLAB 7.3 MAT-file, Platform: PCWIN64, Created on: Sat Aug 29 10:00:00 2015 HDF5 schema 1.00 ."

@@ -8,8 +8,8 @@ import pytest
 
 from mri_tumor import dataset
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.fingerprints import perceptual_hash, pixel_hash
-from mri_tumor.dataset.known_tables import SETS, known_pictures
+from mri_tumor.dataset.public.fingerprints import perceptual_hash, pixel_hash
+from mri_tumor.dataset.public.known_tables import SETS, known_pictures
 from mri_tumor.files import sha256_of
 
 

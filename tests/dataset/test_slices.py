@@ -392,7 +392,7 @@ def test_a_real_folder_of_several_series_is_refused(shared: Path) -> None:
 
 def test_nifti(tmp_path: Path) -> None:
     nibabel = pytest.importorskip("nibabel")
-    pytest.importorskip("mri_tumor.dataset.nifti")
+    pytest.importorskip("mri_tumor.dataset.volumes.nifti")
     values = np.random.default_rng(0).integers(0, 900, (7, 8, 9)).astype(np.int16)
     path = tmp_path / "head.nii"
     nibabel.save(nibabel.Nifti1Image(values, np.eye(4)), path)

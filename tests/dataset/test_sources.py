@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from mri_tumor.dataset import fetch as fetching
 from mri_tumor.dataset import sources
-from mri_tumor.dataset.fetch import check_url
-from mri_tumor.dataset.known_tables import KnownPicture
+from mri_tumor.dataset.public import fetch as fetching
+from mri_tumor.dataset.public.fetch import check_url
+from mri_tumor.dataset.public.known_tables import KnownPicture
 from mri_tumor.dataset.sources import Source, download, fetch_source
 from mri_tumor.errors import ArgumentError, DownloadError
 

@@ -10,7 +10,7 @@ from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.dataset.shards import ShardFolder
+from mri_tumor.dataset.shards.reading import ShardFolder
 from mri_tumor.dataset.tfrecord import _shard_count, verify_tfrecords, write_tfrecords
 from mri_tumor.errors import ArgumentError, CatalogError, ReadError
 from mri_tumor.manifest import Manifest

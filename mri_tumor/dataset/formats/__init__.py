@@ -1,0 +1,1 @@
+"""What files hold: a module for each kind of file, with its size and its picture, and what they share."""

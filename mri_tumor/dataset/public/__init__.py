@@ -1,0 +1,1 @@
+"""Public data sets: how they are fetched, and what their pictures are recognised by."""

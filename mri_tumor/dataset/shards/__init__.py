@@ -1,0 +1,1 @@
+"""What TFRecord files hold, byte by byte, and how they are written and read."""

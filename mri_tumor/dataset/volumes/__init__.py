@@ -1,0 +1,1 @@
+"""Slices of a volume, in order: a DICOM series, a NIfTI file."""
