@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mri_tumor import dataset
+from mri_tumor.dataset.patients import PUBLIC_SALT
 from mri_tumor.errors import ArgumentError, CatalogError
 from mri_tumor.labels import LABELS
 
@@ -15,6 +16,14 @@ Groups = Annotated[
 ]
 Classes = Annotated[
     str | None, typer.Option(help="Other classes than the four: their names in order, split by commas.")
+]
+Salt = Annotated[
+    str,
+    typer.Option(
+        envvar="MRI_TUMOR_SALT",
+        help="What makes the groups of DICOM patients other ones in each project; keep it secret.",
+        show_default=False,
+    ),
 ]
 Seed = Annotated[int, typer.Option(help="The seed of everything that is drawn.")]
 Share = Annotated[
@@ -35,6 +44,7 @@ def audit(
     test: Annotated[Path | None, typer.Option(help="A test set that lies elsewhere.")] = None,
     groups: Groups = None,
     classes: Classes = None,
+    salt: Salt = PUBLIC_SALT,
     html: Annotated[Path | None, typer.Option(help="Write the report as one page with pictures.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the findings here, one a line.")] = None,
     catalog: Annotated[Path | None, typer.Option(help="Write the pictures with their groups here.")] = None,
@@ -42,8 +52,8 @@ def audit(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on leaks or conflicts.")] = False,
 ) -> None:
     """Find what is wrong before you train: copies, leaks, two labels, bad files, shortcuts."""
-    pictures = dataset.scan(folder, _names(classes), groups)
-    other = dataset.scan(test, _names(classes)) if test else None
+    pictures = dataset.scan(folder, _names(classes), groups, salt=salt)
+    other = dataset.scan(test, _names(classes), salt=salt) if test else None
     report = dataset.audit(pictures, other)
     typer.echo(report.summary())
     if html:
@@ -73,6 +83,7 @@ def prepare(
     split: Split = None,
     groups: Groups = None,
     classes: Classes = None,
+    salt: Salt = PUBLIC_SALT,
     seed: Seed = 0,
     known: Known = False,
     skip_unreadable: Skip = False,
@@ -80,7 +91,7 @@ def prepare(
     """Split by what belongs together and write TFRecord shards: train/, validation/ and, if there, test/."""
     _check_outside(output, folder)
     preprocess = dataset.Preprocess(size=size)
-    pictures = dataset.scan(folder, _names(classes), groups)
+    pictures = dataset.scan(folder, _names(classes), groups, salt=salt)
     report = dataset.audit(pictures, on_error=_on_error(skip_unreadable))
     unreadable = {picture.id for picture in report.unreadable}
     pictures = pictures.select(where=lambda record: record.id not in unreadable).with_groups(report)

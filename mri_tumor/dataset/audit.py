@@ -43,8 +43,8 @@ def audit(
 
     Two pictures are the same if their grey pixels are, or if they are near-duplicates: copies that were
     flipped, rotated by 90 degrees, resized, cropped a little, brightened or stored anew
-    (`dataset.duplicates` says how they are found, docs/audit.md with what measured recall). A file
-    can be unreadable, empty, mistyped, coloured, blank, tiny or huge (`dataset.file_checks` has the limits).
+    (`copies.duplicates` says how they are found, the page on audits with what measured recall). A file
+    can be unreadable, empty, mistyped, coloured, blank, tiny or huge (`auditing.file_checks` has the limits).
 
     Args:
         train: the training pictures. Without `test`, pictures of its split "Testing" are taken as the test.

@@ -251,3 +251,25 @@ def test_from_pictures_to_a_package(
 def test_the_demo_is_the_example(run: Callable[..., tuple]) -> None:
     assert workflow_script().name == "full_workflow.py"
     assert "--weights" in run("demo", "--help-options")[1]
+
+
+def test_a_salt_makes_other_groups_of_patients(
+    run: Callable[..., tuple], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pydicom = pytest.importorskip("pydicom.data")
+    picture = Path(pydicom.get_testdata_file("MR_small.dcm")).read_bytes()
+    for name in LABELS:
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "1.dcm").write_bytes(picture)
+
+    def groups(*options: str) -> set[str]:
+        table = tmp_path / "catalog.csv"
+        assert run("audit", tmp_path / "set", "--catalog", table, *options)[0] == 0
+        with table.open(newline="", encoding="utf-8") as file:
+            return {row["group"] for row in csv.DictReader(file)}
+
+    public = groups()
+    secret = groups("--salt", "one of our own")
+    monkeypatch.setenv("MRI_TUMOR_SALT", "one of our own")
+    assert public != secret == groups()
+    assert len(public) == len(secret) == 1
