@@ -100,9 +100,10 @@ class Neighbourhood:
         """Return each picture at `places` with its `NEAREST` among them in every view, the closest first."""
         return self._pairs(places, _Sought(NEAREST, np.inf, axes=24))
 
-    def nearest_of(self, place: int, others: NDArray[np.intp]) -> int:
-        """Return which of `others` lies closest to the picture at `place`."""
-        return int(others[self._apart(np.full(len(others), place), others).argmin()])
+    def nearest_of(self, place: int, others: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the `NEAREST` of `others` to the picture at `place`, the closest first."""
+        apart = self._apart(np.full(len(others), place), others)
+        return others[np.argsort(apart, kind="stable")[:NEAREST]]
 
     def _pairs(self, places: NDArray[np.intp], sought: _Sought) -> Pairs:
         found = np.concatenate([_others(numbers, places, sought) for numbers in self._numbers])
@@ -129,6 +130,8 @@ def _others(numbers: Numbers, places: NDArray[np.intp], sought: _Sought) -> Pair
     """Return each picture at `places` with what is sought for it among them."""
     from scipy.spatial import cKDTree
 
+    from mri_tumor.dataset.decoding import thread_count
+
     shown = places[numbers[places].any(axis=1)]
     if len(shown) < 2:
         return np.empty((0, 2), np.intp)
@@ -136,7 +139,7 @@ def _others(numbers: Numbers, places: NDArray[np.intp], sought: _Sought) -> Pair
     points = near[:, : sought.axes]
     count = min(MOST + 1, len(shown))
     tree = cKDTree(points, leafsize=_LEAF)
-    found = tree.query(points, k=count, distance_upper_bound=sought.reach, workers=-1)[1]
+    found = tree.query(points, k=count, distance_upper_bound=sought.reach, workers=thread_count())[1]
     blocks = range(0, len(shown), _BLOCK)
     kept = [_closest(near, at, found[at : at + _BLOCK], sought) for at in blocks]
     return np.asarray(shown[np.concatenate(kept)], np.intp)

@@ -7,11 +7,8 @@ details, because thumbnails cannot tell a copy from the next slice of the same h
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -21,8 +18,6 @@ from mri_tumor.dataset.copies.candidates import THUMBNAIL
 from mri_tumor.dataset.copies.found_so_far import Keys
 from mri_tumor.dataset.copies.search import CopySearch
 from mri_tumor.dataset.copies.turns import Fractions
-from mri_tumor.errors import ReadError
-from mri_tumor.progress import track
 
 PIXEL_IDENTICAL, NEAR_DUPLICATE = "pixel-identical", "near-duplicate"
 
@@ -36,8 +31,8 @@ class Match(NamedTuple):
     Args:
         first: place of one picture.
         second: place of the other, a higher number.
-        correlation: Pearson's, at most 1: of the thumbnails where that is .99 or more, else of the pictures
-            once they are laid over each other.
+        correlation: Pearson's, at most 1: of the thumbnails, or of the pictures once they are laid over each
+            other where that is higher.
         relation: how the second is got from the first, one of `turns.RELATIONS`.
     """
 
@@ -92,23 +87,13 @@ def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def fingerprints(paths: Sequence[Path]) -> Iterator[Fingerprint | ReadError]:
-    """Read pictures in threads and yield their fingerprints in order, or the error that reading gave."""
-    pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
-    try:
-        yield from track(pool.map(_read, paths), "reading pictures", total=len(paths))
-    finally:
-        # Whoever stops at the first error does not wait for the rest.
-        pool.shutdown(cancel_futures=True)
-
-
 def near_duplicates(pictures: Sequence[Fingerprint], keys: Keys | None = None) -> Iterator[Match]:
     """Yield pairs of near-duplicates, and all of them unless a picture has many.
 
     Of a set of many copies so many pairs are yielded that they tie the set together; besides, each picture
-    comes with one of every other key that its set holds and that it is a copy of. Time grows little faster
-    than the number of pictures (`benchmarks/results/duplicates_scale.csv`). The same pictures give the same
-    pairs, however many threads there are.
+    comes with one of every other key that its set holds, if one of the 8 nearest is a copy of it. Time grows
+    little faster than the number of pictures (`benchmarks/results/duplicates_scale.csv`). The same pictures
+    give the same pairs, however many threads there are.
 
     Args:
         pictures: what is compared.
@@ -116,12 +101,3 @@ def near_duplicates(pictures: Sequence[Fingerprint], keys: Keys | None = None) -
     """
     for found in CopySearch(pictures, keys or [(None,)] * len(pictures)).pairs():
         yield Match(*found)
-
-
-def _read(path: Path) -> Fingerprint | ReadError:
-    from mri_tumor.dataset.reader import read_image
-
-    try:
-        return fingerprint(read_image(path))
-    except ReadError as error:
-        return error

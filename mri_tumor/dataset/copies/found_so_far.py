@@ -50,7 +50,7 @@ class FoundSoFar:
         if large != small:
             moved = self._of(small)
             self.sets[moved] = large
-            self._members[large] = [*self._of(large), *moved]
+            self._members.setdefault(large, [large]).extend(moved)
             self._members.pop(small, None)
 
     def wanted(self, pairs: Pairs) -> Pairs:

@@ -24,7 +24,7 @@ class Pair:
         sides: `"train"` or `"test"`, in this order.
         labels: their labels in this order.
         kind: `"pixel-identical"` or `"near-duplicate"`.
-        correlation: of the thumbnails, at most 1; 1 for identical pictures.
+        correlation: as in `duplicates.Match`; 1 for identical pictures.
         relation: `"same"`, or how one lies to the other, as in `"mirrored left-right"`.
         same_file: the files are the same byte for byte.
     """
@@ -57,7 +57,7 @@ class Leak:
         test: its id.
         train: the id of the training picture; the first of them where that has copies.
         kind: `"pixel-identical"` or `"near-duplicate"`.
-        correlation: of the thumbnails, at most 1; 1 for identical pictures.
+        correlation: as in `duplicates.Match`; 1 for identical pictures.
         relation: `"same"`, or how one lies to the other, as in `"mirrored left-right"`.
         same_file: the files are the same byte for byte.
     """
@@ -90,7 +90,7 @@ class Copies:
     """Files that all hold one picture, or a chain of near-duplicates.
 
     Args:
-        ids: the pictures, in the audit's order.
+        ids: the training pictures first, then by id.
         sides: `"train"` or `"test"`, in this order.
         labels: their labels in this order.
         kind: `"pixel-identical"` if all of them are, else `"near-duplicate"`.
@@ -129,7 +129,8 @@ def find_links(
     """Return the pairs to name: enough to tie all copies together, and to show every leak and conflict.
 
     A set of n identical files gives n - 1 links rather than n * n / 2. Besides, each test picture is linked
-    with a training picture, and each picture with one of every other label, where there is such a copy.
+    with a training picture, and each picture with one of every other label, where one of the 8 nearest is a
+    copy of it.
 
     Args:
         records: the training pictures, then the test pictures.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.copies.candidates import FLAT, MOST, THUMBNAIL, Neighbourhood, Pairs
+from mri_tumor.dataset.copies.candidates import FLAT, THUMBNAIL, Neighbourhood, Pairs
 from mri_tumor.dataset.copies.found_so_far import FoundSoFar, Keys, few_of_each
 from mri_tumor.dataset.copies.turns import RELATIONS, WAYS, Fractions, correlations, turned, turned_box
 from mri_tumor.progress import track
@@ -30,6 +30,8 @@ _VIEWS = (_WHOLE, _CONTENT)
 _WINDOW = 4096
 # Pairs whose thumbnails are compared at the same time.
 _BLOCK = 256
+# How many pictures of a set are asked which of them are closest, where a picture has not met their key.
+_HOLDERS = 1024
 # Height and width at which the way to turn is found where a crop has moved the details.
 _FEW = 8
 
@@ -131,12 +133,16 @@ class CopySearch:
         return job.first, job.second, min(1.0, round(correlation, 4)), RELATIONS[job.way]
 
     def _unmet(self, near: Neighbourhood) -> Pairs:
-        """Return each picture with the closest one of its set of every key that it has not met."""
-        found = {
-            tuple(sorted((place, near.nearest_of(place, others[:MOST]))))
+        """Return each picture with the closest ones of its set of every key that it has not met.
+
+        All the closest come first, then all the second: most are met by then, and left out.
+        """
+        found = [
+            (rank, *sorted((place, int(other))))
             for place, others in self._so_far.unmet()
-        }
-        return np.array(sorted(found), np.intp).reshape(-1, 2)
+            for rank, other in enumerate(near.nearest_of(place, others[:_HOLDERS]))
+        ]
+        return np.array(sorted(found), np.intp).reshape(-1, 3)[:, 1:]
 
 
 def _first_look(pictures: Sequence[Comparable], pairs: Pairs, least: float) -> list[_Job]:

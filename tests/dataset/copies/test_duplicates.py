@@ -1,7 +1,6 @@
 """Fingerprints and near-duplicates."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mri_tumor.dataset.copies import search as searching
-from mri_tumor.dataset.copies.duplicates import Fingerprint, fingerprint, fingerprints, near_duplicates
+from mri_tumor.dataset.copies.duplicates import fingerprint, near_duplicates
 from mri_tumor.dataset.groups import UnionFind
-from mri_tumor.errors import ReadError
 
 Picture = np.ndarray
 
@@ -151,17 +149,3 @@ def test_pixels_tell_pictures_apart() -> None:
     prints = {fingerprint(one).pixels for one in (image, changed, image.reshape(60, 240))}
     assert len(prints) == 3
     assert fingerprint(np.asfortranarray(image)).pixels == fingerprint(image).pixels
-
-
-def test_reading_keeps_order_and_gives_errors_in_place(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number}.png" for number in range(12)]
-    for number, path in enumerate(paths):
-        path.write_bytes(cv2.imencode(".png", picture(number, 40 + 40 * (number % 3)))[1].tobytes())
-    paths[5].write_text("no picture")
-    results = list(fingerprints(paths))
-    assert isinstance(results[5], ReadError)
-    assert "5.png" in str(results[5])
-    for number in (0, 4, 6, 11):
-        result = results[number]
-        assert isinstance(result, Fingerprint)
-        assert result.pixels == fingerprint(picture(number, 40 + 40 * (number % 3))).pixels

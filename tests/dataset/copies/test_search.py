@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mri_tumor.dataset.copies import aligned
 from mri_tumor.dataset.copies import search as searching
 from mri_tumor.dataset.copies.duplicates import Fingerprint, fingerprint
 from mri_tumor.dataset.copies.found_so_far import Keys
 from mri_tumor.dataset.copies.search import CopySearch, Found
+from mri_tumor.dataset.copies.turns import WAYS, turned
 from mri_tumor.dataset.groups import UnionFind
 
 Prints = Callable[[Iterable[int]], list[Fingerprint]]
@@ -99,6 +101,33 @@ def test_every_picture_meets_every_other_key_of_its_set(prints: Prints) -> None:
         met[first].add(keys[second])
         met[second].add(keys[first])
     assert all(len(held) == 3 for held in met.values())
+
+
+def test_where_the_nearest_is_no_copy_the_next_is_tried(
+    prints: Prints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pictures = prints([0])
+    keys = [{"other"}] * 7 + [{"crop"}] * 3
+    partners = {second for first, second, *_ in search(pictures, keys) if first == 0 and second >= 7}
+    assert partners
+    refused = {0, *partners}
+
+    def shown(image: np.ndarray) -> int:
+        return next(
+            place
+            for place, picture in enumerate(pictures)
+            if any(np.array_equal(image, turned(picture.content, way)) for way in WAYS)
+        )
+
+    def refusing(first: np.ndarray, second: np.ndarray, shift: np.ndarray) -> aligned.Aligned:
+        both = {shown(first), shown(second)}
+        return aligned.UNLIKE if 0 in both and both <= refused else compare(first, second, shift)
+
+    compare = aligned.compare
+    monkeypatch.setattr(aligned, "compare", refusing)
+    found = {second for first, second, *_ in search(pictures, keys) if first == 0 and second >= 7}
+    assert found
+    assert not found & partners
 
 
 def test_small_windows_find_the_same_sets(prints: Prints, monkeypatch: pytest.MonkeyPatch) -> None:
