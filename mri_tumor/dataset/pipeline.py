@@ -123,7 +123,7 @@ class Examples:
         # A fixed order of the results is what makes a run repeatable; TensorFlow's default may change.
         finish = tf.autograph.experimental.do_not_convert(finish)
         data = data.map(finish, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        data = data.prefetch(tf.data.AUTOTUNE)
+        data = data.prefetch(tf.data.AUTOTUNE).with_options(_as_written())
         data.preprocess = self.preprocess
         return data
 
@@ -267,6 +267,13 @@ def preview(
     if path is not None:
         plots.save(figure, path)
     return figure
+
+
+def _as_written() -> tf.data.Options:
+    """Return options that keep TensorFlow from rewriting a Dataset: it copies all pictures to do so."""
+    options = tf.data.Options()
+    options.experimental_optimization.apply_default_optimizations = False
+    return options
 
 
 def _check_augment(augment: Any) -> None:
