@@ -5,11 +5,15 @@ import logging
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mri_tumor.dataset.formats.dicom.file import guarded, matches, parsed
 from mri_tumor.dataset.formats.dicom.header import text
 from mri_tumor.errors import ArgumentError, ReadError
 from mri_tumor.progress import track
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +47,14 @@ def group_hash(identity: str, salt: str) -> str:
     >>> group_hash("patient 1", "ours") == group_hash("patient 1", "theirs")
     False
     """
+    check_salt(salt)
+    return _scrypt(identity, salt)
+
+
+def check_salt(salt: str) -> None:
+    """Raise an ArgumentError unless it is a text that is not empty."""
     if not isinstance(salt, str) or not salt:
         raise ArgumentError("salt is no text, or empty", "a text that only you know", "pass salt='...'")
-    return _scrypt(identity, salt)
 
 
 def identity_of(data: bytes, name: str) -> str | None:
@@ -59,7 +68,15 @@ def identity_of(data: bytes, name: str) -> str | None:
         ReadError: it is damaged.
         MissingExtra: pydicom is not installed.
     """
-    dataset = parsed(data, name, pixels=False, only=("PatientID", "StudyInstanceUID"))
+    return identity_in(parsed(data, name, pixels=False, only=("PatientID", "StudyInstanceUID")), name)
+
+
+def identity_in(dataset: "Dataset", name: str) -> str | None:
+    """Return what `identity_of` does, from a file that was parsed already.
+
+    Raises:
+        ReadError: it is damaged.
+    """
     with guarded(name):
         patient, study = text(dataset, "PatientID"), text(dataset, "StudyInstanceUID")
     if patient.casefold() not in _NOBODY:

@@ -1,8 +1,9 @@
 """A file or its bytes to one grey picture, with the size known before anything is decoded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +22,22 @@ MAX_SIDE = 65_535
 """The greatest height or width: what JPEG can hold; the in-graph preprocessing has the same limit."""
 
 
-def _check_nothing(_data: bytes, _name: str, _modality: str | None, _burned_in: bool) -> None:
+def _as_it_is(data: bytes, _name: str) -> bytes:
+    """Return the file: reading its header twice costs nothing."""
+    return data
+
+
+def _check_nothing(_opened: Any, _name: str, _modality: str | None, _burned_in: bool) -> None:
     """Accept the file: its kind says nothing of modality and burned-in text."""
 
 
 class _Format(NamedTuple):
     name: str
     matches: Callable[[bytes], bool]
-    size_of: Callable[[bytes, str], tuple[int, int]]
-    decode: Callable[[bytes, str], npt.NDArray[np.uint8]]
-    check: Callable[[bytes, str, str | None, bool], None] = _check_nothing
+    size_of: Callable[[Any, str], tuple[int, int]]
+    decode: Callable[[Any, str], npt.NDArray[np.uint8]]
+    open: Callable[[bytes, str], Any] = _as_it_is  # from bytes to what the other functions take
+    check: Callable[[Any, str, str | None, bool], None] = _check_nothing
 
 
 def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
@@ -40,7 +47,7 @@ def _starts_with(*magics: bytes) -> Callable[[bytes], bool]:
 # A further format is a module beside jpeg.py with the same two functions, and a row here. DICOM comes first:
 # its preamble may be the beginning of a TIFF, so that programs for either find a picture.
 _FORMATS = (
-    _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.check),
+    _Format("DICOM", dicom.matches, dicom.size_of, dicom.decode, dicom.parse, dicom.check),
     _Format("JPEG", _starts_with(jpeg.MAGIC), jpeg.size_of, jpeg.decode),
     _Format("PNG", _starts_with(png.MAGIC), png.size_of, png.decode),
     _Format("TIFF", _starts_with(*tiff.MAGICS), tiff.size_of, tiff.decode),
@@ -110,12 +117,14 @@ def read_image(
     """
     check_limit("max_pixels", max_pixels)
     check_limit("max_bytes", max_bytes)
+    check_modality(modality)
     data, name = load_bytes(source, max_bytes)
     kind = _format_of(data, name)
-    kind.check(data, name, modality, burned_in)
-    size = kind.size_of(data, name)
+    opened = kind.open(data, name)
+    kind.check(opened, name, modality, burned_in)
+    size = kind.size_of(opened, name)
     _check_size(size, max_pixels, name)
-    image = kind.decode(data, name)
+    image = kind.decode(opened, name)
     if image.shape != size:
         raise ReadError(
             f"{name}: decoded to {image.shape}", f"{size}, as its header says", "fetch the file again"
@@ -129,13 +138,34 @@ def check_limit(argument: str, value: int) -> None:
         raise ArgumentError(f"{argument} is {value!r}", "a whole number from 1", f"leave {argument} out")
 
 
+def check_modality(modality: str | None) -> None:
+    """Raise an ArgumentError unless the argument is a text or None."""
+    if modality is not None and not isinstance(modality, str):
+        raise ArgumentError(f"modality is {modality!r}", "a text such as 'MR', or None", "leave it out")
+
+
+def shown_name(path: str | Path) -> str:
+    """Return a path as errors show it: one that is not Unicode must not break the message that names it."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
+
+
+@contextmanager
+def opening(name: str) -> Iterator[None]:
+    """Make a ReadError of whatever the system says when a file or folder is opened."""
+    try:
+        yield
+    except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the path
+        raise ReadError(
+            f"{name!r}: cannot be opened ({error})", "a readable file", "check path and rights"
+        ) from error
+
+
 def load_bytes(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
     """Return the bytes of a file, at most `max_bytes`, and the name that errors give it."""
     if isinstance(source, bytes | bytearray | memoryview):
         data, name = bytes(source), "<bytes>"
     elif isinstance(source, str | Path):
-        # A name that is not Unicode must not break the message that names it.
-        name = str(source).encode("utf-8", "backslashreplace").decode()
+        name = shown_name(source)
         path = source if isinstance(source, Path) else Path(source)
         data = _load_file(path, name, max_bytes)
     else:
@@ -151,7 +181,7 @@ def load_bytes(source: str | Path | bytes, max_bytes: int) -> tuple[bytes, str]:
 
 
 def _load_file(path: Path, name: str, max_bytes: int) -> bytes:
-    try:
+    with opening(name):
         if not path.is_file():
             raise _no_file(path, name)
         length = path.stat().st_size
@@ -159,10 +189,6 @@ def _load_file(path: Path, name: str, max_bytes: int) -> bytes:
             raise _too_long(name, length, max_bytes)
         with path.open("rb") as file:
             return file.read(length + 1)  # Python reserves all that is asked for
-    except (OSError, ValueError) as error:  # ValueError: a NUL or a lone surrogate in the path
-        raise ReadError(
-            f"{name!r}: cannot be opened ({error})", "a readable file", "check path and rights"
-        ) from error
 
 
 def _no_file(path: Path, name: str) -> ReadError:

@@ -1,5 +1,6 @@
 """Slices of a volume, as arrays and as pictures: a DICOM series, a multi-frame file, a NIfTI file."""
 
+import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -11,8 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.formats.nifti_header import is_nifti
-from mri_tumor.dataset.patients import PUBLIC_SALT, group_hash, identity_of
-from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, check_limit, load_bytes
+from mri_tumor.dataset.patients import PUBLIC_SALT, check_salt, group_hash
+from mri_tumor.dataset.reader import (
+    MAX_BYTES,
+    MAX_PIXELS,
+    check_limit,
+    check_modality,
+    load_bytes,
+    opening,
+    shown_name,
+)
 from mri_tumor.dataset.volumes.axes import Axis, check_axis
 from mri_tumor.dataset.volumes.dicom_series import Limits, is_dicom, read_series
 from mri_tumor.errors import ArgumentError, ReadError
@@ -123,34 +132,43 @@ def read_slices(
     check_axis(axis)
     check_limit("max_pixels", max_pixels)
     check_limit("max_bytes", max_bytes)
+    check_modality(modality)
+    check_salt(salt)
     if group is not None and not (isinstance(group, str) and _NAME.fullmatch(group)):
         raise ArgumentError(f"group is {group!r}", "letters, digits and _", "leave it out, or change it")
-    path = _checked(source)
-    if path.is_dir() or is_dicom(path):
+    path, is_folder = _checked(source)
+    if is_folder or is_dicom(path):
+        if volume is not None:
+            found = f"volume is {volume!r}, but {shown_name(path)} is DICOM"
+            raise ArgumentError(found, "None: only NIfTI files have several volumes", "leave volume out")
         return _dicom(path, axis, group, salt, Limits(max_pixels, max_bytes, modality, burned_in))
     return _nifti(path, axis or "axial", volume, group, salt, max_pixels, max_bytes)
 
 
-def _checked(source: str | Path) -> Path:
+def _checked(source: str | Path) -> tuple[Path, bool]:
+    """Return the path, and whether it is a folder."""
     if not isinstance(source, str | Path):
         found = f"source is of type {type(source).__name__}"
         raise ArgumentError(found, "the path of a folder or file", "pass str or Path")
-    path = Path(source)
-    if not path.exists():
-        raise ReadError(f"{path}: it is not there", "a folder or a file", "check the path")
-    return path
+    path, name = Path(source), shown_name(source)
+    with opening(name):
+        if not path.exists():
+            raise ReadError(f"{name}: it is not there", "a folder or a file", "check the path")
+        return path, path.is_dir()
 
 
 def _dicom(path: Path, axis: Axis | None, group: str | None, salt: str, limits: Limits) -> Slices:
     paths = _series_files(path) if path.is_dir() else [path]
-    series = read_series(paths, str(path), axis, limits)
-    data, name = load_bytes(paths[0], limits.max_bytes)
-    identity = identity_of(data, name) or f"file {sha256_of(paths[0])}"
-    return _slices(series.images, series.positions, group, identity, series.uid or identity, axis, salt)
+    series = read_series(paths, shown_name(path), axis, limits)
+    identity = series.identity or f"file {sha256_of(series.paths[0])}"
+    # Two series of one patient must not get one name, or the pictures of one replace the other's.
+    uid = series.uid or " ".join(sorted(map(sha256_of, series.paths)))
+    return _slices(series.images, series.positions, group, identity, uid, axis, salt)
 
 
 def _series_files(folder: Path) -> list[Path]:
-    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    with opening(shown_name(folder)):
+        files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     found = [path for path in files if is_dicom(path)]
     if len(found) < len(files):
         logger.info("%s: %d files are not DICOM and are left aside", folder, len(files) - len(found))
@@ -164,10 +182,10 @@ def _nifti(
     if not is_nifti(data):
         found = f"{name}: this is neither DICOM nor NIfTI, whatever its name says"
         raise ReadError(found, "a DICOM or NIfTI file, or a folder of one DICOM series", "use read_image()")
-    from mri_tumor.dataset.volumes.nifti import read_nifti
+    from mri_tumor.dataset.volumes.nifti import slices_of
 
-    images = read_nifti(path, axis=axis, volume=volume, max_pixels=max_pixels, max_bytes=max_bytes)
-    identity = f"file {sha256_of(path)}"
+    images = slices_of(data, name, axis, volume, max_pixels)
+    identity = f"file {hashlib.sha256(data).hexdigest()}"
     return _slices(images, None, group, identity, f"{identity} {volume or 0}", axis, salt)
 
 

@@ -298,3 +298,8 @@ def test_a_file_without_rights(tmp_path: Path) -> None:
     path.chmod(0)
     with pytest.raises(ReadError, match="rights"):
         read_image(path)
+
+
+def test_a_modality_that_is_no_text() -> None:
+    with pytest.raises(ArgumentError, match="modality"):
+        read_image(b"anything", modality=5)  # type: ignore[arg-type]

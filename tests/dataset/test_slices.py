@@ -3,6 +3,7 @@
 import gzip
 import logging
 import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import dataset
+from mri_tumor.dataset.formats.dicom import window
 from mri_tumor.dataset.slices import Slices, read_slices
 from mri_tumor.errors import ArgumentError, ReadError
 
@@ -166,9 +168,35 @@ def test_other_files_are_left_aside(
     directory = make_dicom(None, Modality=None).replace(
         b"1.2.840.10008.5.1.4.1.1.4\0", b"1.2.840.10008.1.3.10\0\0\0\0\0\0"
     )
-    (folder / "DICOMDIR").write_bytes(directory)
-    assert len(read_slices(folder)) == 3
+    alone = read_slices(folder)
+    (folder / "DICOMDIR").write_bytes(directory.replace(b"WR-18950212", b"WR-00000000"))
+    slices = read_slices(folder)
+    assert len(slices) == 3
+    assert (slices.group, slices.name) == (alone.group, alone.name)  # DICOMDIR says nothing of the patient
     assert "1 files are not DICOM" in caplog.text
+
+
+@pytest.mark.parametrize("what", ["open", "iterdir"])
+def test_what_cannot_be_opened_is_not_left_aside(
+    make_series: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = make_series([1, 2, 3])
+    locked = sorted(folder.iterdir())[1] if what == "open" else folder
+    real = getattr(Path, what)
+
+    def fail(path: Path, *args: object) -> object:
+        if path == locked:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *args)
+
+    monkeypatch.setattr(Path, what, fail)
+    assert "cannot be opened" in refused(folder).found
+    assert locked.name in refused(folder).found
+
+
+def test_a_path_that_is_no_name_of_a_file() -> None:
+    refused(Path("nul\0"))
+    refused(Path("x" * 5000))
 
 
 def test_what_is_not_there(tmp_path: Path) -> None:
@@ -189,6 +217,34 @@ def test_a_bomb_of_frames_is_refused(make_dicom: Make, tmp_path: Path) -> None:
     path = tmp_path / "many.dcm"
     path.write_bytes(make_dicom(picture(1), NumberOfFrames=2_000_000_000))
     assert "2,000,000,000 slices" in refused(path).found
+
+
+@pytest.mark.parametrize("syntax", ["ExplicitVRLittleEndian", "RLELossless"])
+@pytest.mark.parametrize("frames", [5000, 64_000_000])
+def test_a_bomb_of_tiny_frames_is_refused(make_dicom: Make, tmp_path: Path, syntax: str, frames: int) -> None:
+    path = tmp_path / "tiny.dcm"
+    coded = [bytes(64)] if syntax == "RLELossless" else False
+    tiny = np.zeros((1, 1), np.int16)
+    path.write_bytes(make_dicom(tiny, syntax=syntax, coded=coded, NumberOfFrames=frames))
+    tracemalloc.start()
+    found = refused(path).found
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert f"{frames:,} " in found
+    assert highest < 5_000_000
+
+
+def test_a_table_that_frames_share_is_built_once(
+    make_dicom: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "table.dcm"
+    table = {"LUTDescriptor": [256, 0, 8], "LUTData": bytes(range(256))}
+    stack = np.arange(60, dtype=np.uint8).reshape(20, 1, 3)
+    path.write_bytes(make_dicom(stack, VOILUTSequence=table))
+    calls, real = [], window._entries
+    monkeypatch.setattr(window, "_entries", lambda *args: (calls.append(1), real(*args))[1])
+    np.testing.assert_array_equal(read_slices(path).images, stack)
+    assert len(calls) == 1
 
 
 @pytest.mark.parametrize("syntax", ["ExplicitVRLittleEndian", "RLELossless"])
@@ -312,6 +368,15 @@ def test_groups_and_names(make_series: Callable[..., Path]) -> None:
     assert read_slices(make_series([1, 2]), group="mine").group == "mine"
 
 
+def test_series_without_a_uid_do_not_share_a_name(make_series: Callable[..., Path]) -> None:
+    nameless = {"SeriesInstanceUID": [None] * 3}
+    first, other = (read_slices(make_series([1, 2, level], f"t{level}", **nameless)) for level in (3, 4))
+    again = read_slices(make_series([1, 2, 3], "again", **nameless))
+    assert first.group == other.group
+    assert first.name != other.name
+    assert first.name == again.name
+
+
 def test_parts_keep_their_numbers(make_series: Callable[..., Path], tmp_path: Path) -> None:
     slices = read_slices(make_series([1, 2, 3, 4]), group="p1")
     part = slices[1:3]
@@ -350,6 +415,8 @@ BAD = {
     "axis": {"axis": "transverse"},
     "group": {"group": "../x"},
     "salt": {"salt": ""},
+    "modality": {"modality": 5},
+    "volume": {"volume": 3},
     "max_pixels": {"max_pixels": 0},
     "max_bytes": {"max_bytes": "9"},
 }
@@ -359,6 +426,13 @@ BAD = {
 def test_bad_arguments(make_series: Callable[..., Path], name: str, options: dict) -> None:
     with pytest.raises(ArgumentError, match=name):
         read_slices(make_series([1, 2]), **options)
+
+
+def test_arguments_are_checked_before_anything_is_read(tmp_path: Path) -> None:
+    for options in BAD.values():
+        if "volume" not in options:
+            with pytest.raises(ArgumentError):
+                read_slices(tmp_path / "nowhere", **options)
 
 
 def test_bad_sources() -> None:

@@ -12,9 +12,18 @@ from numpy.typing import NDArray
 from mri_tumor.dataset.formats.dicom.file import guarded, matches, parsed
 from mri_tumor.dataset.formats.dicom.frames import places_of
 from mri_tumor.dataset.formats.dicom.header import Header, check_wanted, header_of, text
-from mri_tumor.dataset.formats.dicom.pixels import padding_of, stored_frames
-from mri_tumor.dataset.formats.dicom.window import Measured, Rescale, Shown, grey_of, rescale_of, shown_by
-from mri_tumor.dataset.reader import load_bytes
+from mri_tumor.dataset.formats.dicom.pixels import check_bytes, padding_of, stored_frames
+from mri_tumor.dataset.formats.dicom.window import (
+    Measured,
+    Rescale,
+    Shown,
+    Tables,
+    grey_of,
+    rescale_of,
+    shown_by,
+)
+from mri_tumor.dataset.patients import identity_in
+from mri_tumor.dataset.reader import MAX_SIDE, load_bytes, opening, shown_name
 from mri_tumor.dataset.tables import few
 from mri_tumor.dataset.volumes.axes import Axis, turn_to
 from mri_tumor.dataset.volumes.dicom_geometry import Place, Stack, place_of, stacked
@@ -43,12 +52,16 @@ class Series:
     Args:
         images: uint8 `(N, H, W)`, 0-255.
         positions: of each slice in mm along the slices' axis; None where the files do not say it.
-        uid: which series it is; not to be passed on.
+        uid: which series it is, empty if the files do not say it; not to be passed on.
+        identity: whom the first file is of, as `patients.identity_of` says; not to be passed on.
+        paths: the files that hold the slices.
     """
 
     images: NDArray[np.uint8]
     positions: tuple[float, ...] | None
     uid: str
+    identity: str | None
+    paths: tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -58,18 +71,20 @@ class _Frame:
     path: Path
     header: Header
     series: str
+    identity: str | None
     place: Place
     rescale: Rescale
     shown: Shown
 
 
 def is_dicom(path: Path) -> bool:
-    """Return whether a file is DICOM by its bytes; a file that cannot be opened is not."""
-    try:
-        with path.open("rb") as file:
-            return matches(file.read(132))
-    except OSError:
-        return False
+    """Return whether a file is DICOM by its bytes.
+
+    Raises:
+        ReadError: it cannot be opened, so it may be a slice that would be missing.
+    """
+    with opening(shown_name(path)), path.open("rb") as file:
+        return matches(file.read(132))
 
 
 def read_series(paths: Sequence[Path], name: str, axis: Axis | None, limits: Limits) -> Series:
@@ -84,17 +99,21 @@ def read_series(paths: Sequence[Path], name: str, axis: Axis | None, limits: Lim
     Raises:
         ReadError: a file is damaged or not wanted, or the files are not one stack of slices.
     """
-    frames = [frame for path in track(paths, "reading DICOM headers") for frame in _frames(path, limits)]
+    frames: list[_Frame] = []
+    for path in track(paths, "reading DICOM headers"):
+        frames += _frames(path, limits)
+        _check_number(len(frames), name)
     if not frames:
         raise ReadError(f"{name}: there is no DICOM picture in it", "one series", "check the path")
     _check_alike(frames, name, limits.max_pixels)
     stack = stacked([frame.place for frame in frames], name, one_file=len(paths) == 1)
     inverted = frames[0].header.inverted
     images = grey_of(_measured(frames, stack, limits), _shown_alike(frames, name), inverted=inverted)
-    if axis is None:
-        return Series(images, stack.positions, frames[0].series)
-    turned, positions = _seen_along(axis, images, stack, name)
-    return Series(turned, positions, frames[0].series)
+    positions = stack.positions
+    if axis is not None:
+        images, positions = _seen_along(axis, images, stack, name)
+    used = tuple(dict.fromkeys(frame.path for frame in frames))
+    return Series(images, positions, frames[0].series, frames[0].identity, used)
 
 
 def _frames(path: Path, limits: Limits) -> Iterator[_Frame]:
@@ -106,12 +125,30 @@ def _frames(path: Path, limits: Limits) -> Iterator[_Frame]:
     header = header_of(dataset, name)
     check_wanted(header, name, limits.modality, limits.burned_in)
     _check_pixels(header.frames, header, name, limits.max_pixels)
+    _check_number(header.frames, name)
+    if header.frames > 1:
+        check_bytes(dataset, header, name)
+    identity, tables = identity_in(dataset, name), Tables()
     for number in range(header.frames):
         with guarded(name):
             places = places_of(dataset, number)
-            series = text(dataset, "SeriesInstanceUID")
-            frame = _Frame(path, header, series, place_of(places), rescale_of(places, name), shown_by(places))
+            frame = _Frame(
+                path,
+                header,
+                text(dataset, "SeriesInstanceUID"),
+                identity,
+                place_of(places),
+                rescale_of(places, name, tables),
+                shown_by(places, tables),
+            )
         yield frame
+
+
+def _check_number(count: int, name: str) -> None:
+    if count > MAX_SIDE:
+        raise ReadError(
+            f"{name}: the headers say {count:,} slices", f"at most {MAX_SIDE:,}", "read a part of the files"
+        )
 
 
 def _check_pixels(count: int, header: Header, name: str, max_pixels: int) -> None:
@@ -142,7 +179,8 @@ def _check_alike(frames: Sequence[_Frame], name: str, max_pixels: int) -> None:
 
 def _shown_alike(frames: Sequence[_Frame], name: str) -> Shown:
     """Return the window that all slices have; None, for the percentiles of all, where they differ."""
-    shown = {frame.shown for frame in frames}
+    # By identity first: a long table is compared once, not once a frame.
+    shown = set({id(frame.shown): frame.shown for frame in frames}.values())
     if len(shown) == 1:
         return shown.pop()
     logger.info("%s: the window differs from slice to slice; the percentiles of all are taken instead", name)

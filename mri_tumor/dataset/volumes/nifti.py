@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.formats.intensity import Values, percentile_window, to_grey
 from mri_tumor.dataset.formats.nifti_header import GZIP, Header, damaged, head_of, read_header
-from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, check_limit, load_bytes
+from mri_tumor.dataset.reader import MAX_BYTES, MAX_PIXELS, MAX_SIDE, check_limit, load_bytes
 from mri_tumor.dataset.volumes.axes import Axis, check_axis, turn_to
 from mri_tumor.errors import ArgumentError, ReadError
 
@@ -55,17 +55,31 @@ def read_nifti(
     check_limit("max_pixels", max_pixels)
     check_limit("max_bytes", max_bytes)
     data, name = load_bytes(source, max_bytes)
+    return slices_of(data, name, axis, volume, max_pixels)
+
+
+def slices_of(data: bytes, name: str, axis: Axis, volume: int | None, max_pixels: int) -> NDArray[np.uint8]:
+    """Return what `read_nifti` does, from the bytes of a file; its other arguments were checked.
+
+    Raises:
+        ReadError: as in `read_nifti`.
+        ArgumentError: as in `read_nifti`.
+        MissingExtra: nibabel is not installed.
+    """
     header = read_header(head_of(data), name)
     number = _which(header, volume, name)
     if header.voxels > max_pixels:
         fix = "pass a larger max_pixels if you trust the file"
         raise ReadError(f"{name}: the header says {header.voxels:,} voxels", f"at most {max_pixels:,}", fix)
+    if max(header.shape) > MAX_SIDE:
+        found = f"{name}: the header says {' x '.join(map(str, header.shape))} voxels"
+        raise ReadError(found, f"at most {MAX_SIDE:,} a side", "cut the volume into smaller ones")
     if not header.oriented:
         logger.warning("%s does not say how it lies: left and right, or the axes, may be others", name)
     values = _scaled(_volume(_whole(data, header, name), header, number), header)
     window = percentile_window(values)
     slices = np.stack([to_grey(plane, *window) for plane in values])
-    return turn_to(axis or "axial", header.directions[::-1]).apply(slices)
+    return turn_to(axis, header.directions[::-1]).apply(slices)
 
 
 def _which(header: Header, volume: int | None, name: str) -> int:

@@ -4,6 +4,7 @@ import logging
 import struct
 import subprocess
 import sys
+import threading
 import traceback
 import tracemalloc
 import zlib
@@ -278,6 +279,24 @@ def test_padding_of_the_wrong_type(make_dicom: Make) -> None:
     np.testing.assert_array_equal(read_image(wrong), read_image(data))
 
 
+@pytest.mark.parametrize("written", [63536, 2096, 65536 - 1, 4096 - 1])
+def test_signed_padding_of_12_bits_that_was_written_unsigned(make_dicom: Make, written: int) -> None:
+    padding = written - (1 << 16 if written > 4095 else 1 << 12)
+    values = (np.array([[padding, 0, 100]]) & 0xFFF).astype(np.int16)
+    tags = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}
+    as_signed = struct.unpack("<h", struct.pack("<H", written))[0]
+    data = make_dicom(values, PixelPaddingValue=as_signed, WindowCenter=50.5, WindowWidth=101, **tags)
+    data = data.replace(b"\x28\x00\x20\x01SS", b"\x28\x00\x20\x01US")
+    np.testing.assert_array_equal(read_image(data), [[0, 255, 0]])
+
+
+def test_padding_beyond_the_stored_bits_is_no_value_of_theirs(make_dicom: Make) -> None:
+    values = np.array([[0, 50, 100]], np.int16)
+    tags = {"BitsStored": 12, "HighBit": 11, "PhotometricInterpretation": "MONOCHROME1"}
+    data = make_dicom(values, PixelPaddingValue=-32768, WindowCenter=50.5, WindowWidth=101, **tags)
+    np.testing.assert_array_equal(read_image(data), [[255, 127, 0]])
+
+
 def test_one_value_everywhere_is_black(make_dicom: Make) -> None:
     assert not read_image(make_dicom(np.full((4, 5), 7, np.uint16))).any()
 
@@ -315,6 +334,7 @@ REFUSED = {
     "report": ({"PixelData": None, "Modality": "SR"}, "modality SR"),
     "no rows": ({"Rows": 0}, "60 x 0"),
     "bits": ({"BitsStored": 12, "HighBit": 3}, "12 bits"),
+    "many bits": ({"BitsStored": 65535, "PixelPaddingValue": 1}, "65,535 bits"),
 }
 
 
@@ -374,6 +394,30 @@ def test_a_coded_frame_larger_than_the_header_says_is_refused(make_dicom: Make) 
     assert "(900, 800, 3)" in refused(data).found
 
 
+def jp2(values: np.ndarray, box: bytes) -> bytes:
+    """Return a JP2 file with a box of anything in front of its codestream."""
+    openjpeg = pytest.importorskip("openjpeg.utils")
+    whole = bytes(openjpeg.encode_array(values, codec_format=1, photometric_interpretation=2))
+    place = whole.index(b"jp2c") - 4
+    return whole[:place] + struct.pack(">I4s", 8 + len(box), b"free") + box + whole[place:]
+
+
+@pytest.mark.parametrize("lead", [0, 2000])
+def test_the_size_of_a_jp2_file_is_that_of_its_codestream(make_dicom: Make, lead: int) -> None:
+    pixels = VALUES.astype(np.uint16)
+    box = bytes(lead) + jpeg_2000(pixels)[:200]  # a codestream where none is looked for
+    fits = make_dicom(pixels, syntax="JPEG2000Lossless", coded=[jp2(pixels, box)], **FULL)
+    np.testing.assert_array_equal(read_image(fits), SHOWN)
+    big = np.zeros((300, 200), np.uint16)
+    data = make_dicom(pixels, syntax="JPEG2000Lossless", coded=[jp2(big, box)])
+    assert "has a frame of (300, 200, 1)" in refused(data).found
+
+
+def test_a_coded_frame_that_says_no_size_is_refused(make_dicom: Make) -> None:
+    data = make_dicom(VALUES, syntax="JPEG2000Lossless", coded=[b"\x00\x00\x00\x0cjP  " + bytes(100)])
+    assert "no size" in refused(data).found
+
+
 def test_runs_are_decoded_no_further_than_the_picture_goes(make_dicom: Make) -> None:
     segment = b"\x81\x01" * 1_000_000
     frame = struct.pack("<16I", 2, 64, 64 + len(segment), *[0] * 13) + segment * 2
@@ -414,6 +458,30 @@ def test_values_that_pydicom_would_quote_are_kept_back(
     data = make_dicom(VALUES, WindowCenter=100, WindowWidth=100, RescaleSlope="1.00", RescaleIntercept=0)
     read_image(data.replace(b"1.00", b"Name"))
     assert "Name" not in caplog.text
+
+
+@pytest.mark.parametrize("logger", ["pydicom", "pydicom.pixels.decoders.base", "openjpeg.utils", "pylibjpeg"])
+def test_what_decoders_log_is_kept_back_too(logger: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    pytest.importorskip("pydicom")
+    with dicom_file.guarded("a"):
+        logging.getLogger(logger).error("Roentgen")
+        thread = threading.Thread(target=lambda: logging.getLogger(logger).error("of another thread"))
+        thread.start()
+        thread.join()
+    logging.getLogger(logger).error("afterwards")
+    assert caplog.messages == ["of another thread", "afterwards"]
+
+
+def test_a_file_is_parsed_once(make_dicom: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pydicom
+
+    calls, read = [], pydicom.dcmread
+    monkeypatch.setattr(
+        pydicom, "dcmread", lambda *args, **options: (calls.append(1), read(*args, **options))[1]
+    )
+    read_image(make_dicom(VALUES))
+    assert len(calls) == 1
 
 
 def test_a_missing_extra_is_named_at_use(make_dicom: Make, monkeypatch: pytest.MonkeyPatch) -> None:

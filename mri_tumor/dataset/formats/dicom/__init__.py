@@ -1,5 +1,5 @@
-"""DICOM through pydicom: one file, one grey picture; several, one series."""
+"""DICOM through pydicom: one file, one grey picture. A series of them is read in `dataset.volumes`."""
 
-from mri_tumor.dataset.formats.dicom.picture import check, decode, matches, size_of
+from mri_tumor.dataset.formats.dicom.picture import check, decode, matches, parse, size_of
 
-__all__ = ["check", "decode", "matches", "size_of"]
+__all__ = ["check", "decode", "matches", "parse", "size_of"]

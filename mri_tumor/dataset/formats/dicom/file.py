@@ -28,6 +28,7 @@ _BARE = re.compile(
 )
 _DEFLATED, _PLAIN = b"1.2.840.10008.1.2.1.99", b"1.2.840.10008.1.2.1\x00\x00\x00"
 _FILE_META_GROUP = 2
+_TALKATIVE = frozenset({"pydicom", "pylibjpeg", "libjpeg", "_libjpeg", "openjpeg", "_openjpeg", "rle"})
 
 # `warnings.catch_warnings` changes what all threads share, so one thread at a time is inside it.
 _LOCK = threading.RLock()
@@ -99,16 +100,31 @@ def _guessed(implicit: bool | None, little: bool | None) -> "UID":
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    thread, logger = threading.get_ident(), logging.getLogger("pydicom")
+    thread, loggers = threading.get_ident(), _talkative()
 
     def from_elsewhere(record: logging.LogRecord) -> bool:
         return record.thread != thread
 
-    logger.addFilter(from_elsewhere)
+    for logger in loggers:
+        logger.addFilter(from_elsewhere)
     try:
         yield
     finally:
-        logger.removeFilter(from_elsewhere)
+        for logger in loggers:
+            logger.removeFilter(from_elsewhere)
+
+
+def _talkative() -> list[logging.Logger]:
+    """Return the loggers of pydicom and its decoders: a logger's filters do not go for those below it.
+
+    All of them are there once pydicom is imported, which loads its decoders.
+    """
+    known = list(logging.root.manager.loggerDict.items())
+    return [
+        logger
+        for name, logger in known
+        if isinstance(logger, logging.Logger) and name.partition(".")[0] in _TALKATIVE
+    ]
 
 
 def _inflated(data: bytes, name: str, *, whole: bool) -> bytes:

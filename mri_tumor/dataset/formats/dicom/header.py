@@ -16,6 +16,7 @@ PIXEL_KEYWORDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 # The storage classes of MR pictures: they say it where the modality was removed.
 _MR_CLASSES = "1.2.840.10008.5.1.4.1.1.4"
+_MOST_BITS = 64
 _GREY = ("MONOCHROME1", "MONOCHROME2")
 
 
@@ -70,6 +71,8 @@ def header_of(dataset: "Dataset", name: str) -> Header:
     with guarded(name):
         allocated = whole_number(dataset, "BitsAllocated") or 0
         stored = whole_number(dataset, "BitsStored") or allocated
+        if not max(allocated, stored) <= _MOST_BITS:
+            raise damaged(name, f"says {max(allocated, stored):,} bits a pixel")
         high = whole_number(dataset, "HighBit")
         header = Header(
             rows=whole_number(dataset, "Rows") or 0,
@@ -177,6 +180,14 @@ def _padding(dataset: "Dataset", bits: int) -> tuple[int, int] | None:
     last = whole_number(dataset, "PixelPaddingRangeLimit")
     ends = [first, first if last is None else last]
     if whole_number(dataset, "PixelRepresentation") == 1:
-        # Some writers give -2000 as 63536.
-        ends = [end - (1 << bits) if bits and end >= 1 << (bits - 1) else end for end in ends]
+        ends = [_signed(end, bits) for end in ends]
     return min(ends), max(ends)
+
+
+def _signed(value: int, bits: int) -> int:
+    """Return a value, or the negative one that was written unsigned: some writers give -2000 as 63536."""
+    lower = value & ((1 << bits) - 1)
+    negative = lower - (1 << bits)
+    # 63536 fills the element's 16 bits, and may stand for pixels of 12 bits, whose own form of it is 2096.
+    written = bits > 0 and lower >> (bits - 1) and value - negative in (1 << bits, 1 << 16)
+    return negative if written else value

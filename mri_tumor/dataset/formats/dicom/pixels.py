@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 _UNDEFINED = 0xFFFFFFFF
+_ITEM_BYTES = 8  # in front of each coded frame
 
 Stored = NDArray[np.integer[Any]] | NDArray[np.floating[Any]]
 
@@ -49,21 +50,43 @@ def padding_of(stored: Stored, header: Header) -> NDArray[np.bool_] | None:
     return np.asarray((stored >= low) & (stored <= high))
 
 
-def _complete(dataset: "Dataset", header: Header, name: str) -> None:
-    """Refuse pixels that end early; and coded frames that would decode to more than the header says."""
+def check_bytes(dataset: "Dataset", header: Header, name: str) -> None:
+    """Refuse a header that says more frames than the bytes of the pixels can hold.
+
+    Raises:
+        ReadError: it does, or these bytes are cut off.
+    """
+    with guarded(name):
+        length = len(_bytes_of(dataset, name))
+        if _is_encapsulated(dataset):
+            enough = header.frames * _ITEM_BYTES <= length
+        else:
+            enough = header.frames * header.rows * header.columns * header.allocated_bits <= 8 * length
+        if not enough:
+            raise damaged(name, f"holds {length:,} bytes of pixels, too few for {header.frames:,} frames")
+
+
+def _bytes_of(dataset: "Dataset", name: str) -> bytes:
     keyword = next(keyword for keyword in PIXEL_KEYWORDS if keyword in dataset)
     element = dataset.get_item(keyword)
-    value = getattr(element, "value", None) or b""
+    value: bytes = getattr(element, "value", None) or b""
     length = getattr(element, "length", len(value))
     if not value or (length != _UNDEFINED and len(value) < length):
         raise damaged(name, "is cut off in its pixels")
+    return value
+
+
+def _complete(dataset: "Dataset", header: Header, name: str) -> None:
+    """Refuse pixels that end early; and coded frames that would decode to more than the header says."""
+    value = _bytes_of(dataset, name)
     if not _is_encapsulated(dataset):
         return
     from pydicom.encaps import generate_frames
 
     count = 0
     for frame in generate_frames(value, number_of_frames=header.frames):
-        check_frame(frame, header, name)
+        if not _in_runs(dataset):
+            check_frame(frame, header, name)
         count += 1
     if count < header.frames:
         raise damaged(name, f"holds {count} of the {header.frames} frames that its header says")
@@ -72,9 +95,8 @@ def _complete(dataset: "Dataset", header: Header, name: str) -> None:
 def _decoded(dataset: "Dataset", header: Header) -> Iterator[NDArray[Any]]:
     from pydicom.encaps import generate_frames
     from pydicom.pixels.utils import iter_pixels
-    from pydicom.uid import RLELossless
 
-    if dataset.file_meta.TransferSyntaxUID != RLELossless:
+    if not _in_runs(dataset):
         return iter_pixels(dataset, raw=True, correct_unused_bits=_is_encapsulated(dataset))
     shape, coded = (
         (header.rows, header.columns),
@@ -85,6 +107,12 @@ def _decoded(dataset: "Dataset", header: Header) -> Iterator[NDArray[Any]]:
 
 def _is_encapsulated(dataset: "Dataset") -> bool:
     return bool(dataset.file_meta.TransferSyntaxUID.is_encapsulated)
+
+
+def _in_runs(dataset: "Dataset") -> bool:
+    from pydicom.uid import RLELossless
+
+    return bool(dataset.file_meta.TransferSyntaxUID == RLELossless)
 
 
 def _counting_bits(frame: NDArray[Any], header: Header) -> Stored:

@@ -109,18 +109,33 @@ class Rescale:
         return measured
 
 
-def rescale_of(places: Sequence["Dataset"], name: str) -> Rescale:
+class Tables:
+    """The tables of one file, each built once, however many of its frames share it."""
+
+    def __init__(self) -> None:
+        self._built: dict[tuple[int, str], Table | None] = {}
+
+    def of(self, place: "Dataset", keyword: str) -> Table | None:
+        """Return the table that a part of the file has, if any; the caller holds the file."""
+        key = id(place), keyword
+        if key not in self._built:
+            self._built[key] = _table(place, keyword)
+        return self._built[key]
+
+
+def rescale_of(places: Sequence["Dataset"], name: str, tables: Tables) -> Rescale:
     """Return how stored values are rescaled.
 
     Args:
         places: the parts of the file that may say it, the most special one first. Used inside `guarded`.
         name: what errors call the file.
+        tables: those of the file.
 
     Raises:
         ReadError: the slope is 0.
     """
     for place in places:
-        if table := _table(place, "ModalityLUTSequence"):
+        if table := tables.of(place, "ModalityLUTSequence"):
             return Rescale(table=table)
         slope, intercept = number(place, "RescaleSlope"), number(place, "RescaleIntercept")
         if slope is not None or intercept is not None:
@@ -130,14 +145,15 @@ def rescale_of(places: Sequence["Dataset"], name: str) -> Rescale:
     return Rescale()
 
 
-def shown_by(places: Sequence["Dataset"]) -> Shown:
+def shown_by(places: Sequence["Dataset"], tables: Tables) -> Shown:
     """Return the first table or window that makes sense, or None.
 
     Args:
         places: the parts of the file that may say it, the most special one first. Used inside `guarded`.
+        tables: those of the file.
     """
     for place in places:
-        if shown := _table(place, "VOILUTSequence") or _window(place):
+        if shown := tables.of(place, "VOILUTSequence") or _window(place):
             return shown
     return None
 
