@@ -137,15 +137,23 @@ def _fresh(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _resumed(path: Path, key: str) -> Iterator[Path]:
     work = path.parent / f".partial-{path.name}"
-    with _locked(work, path):
-        # A process killed between the two renames of a swap left the folder that was to be replaced here.
-        if (work / "old").exists() and not path.exists():
-            (work / "old").replace(path)
+    with locked(work, path):
+        _undo_or_end_swap(path, work / "old")
         try:
             _empty_unless(work, key)
             yield work
         finally:
             shutil.rmtree(work, ignore_errors=True)
+
+
+def _undo_or_end_swap(path: Path, old: Path) -> None:
+    """Mend what a process left that was killed in a swap: between its two renames, or after the second."""
+    if not old.exists():
+        return
+    if path.exists():
+        shutil.rmtree(old)  # the new folder is in its place, and the next swap needs this name
+    else:
+        old.replace(path)
 
 
 def _empty_unless(work: Path, key: str) -> None:
@@ -157,8 +165,16 @@ def _empty_unless(work: Path, key: str) -> None:
 
 
 @contextlib.contextmanager
-def _locked(work: Path, path: Path) -> Iterator[None]:
-    """Make a folder and hold it; the system lets go of it when the process ends, however it ends."""
+def locked(work: Path, path: Path) -> Iterator[None]:
+    """Make a folder and hold it; the system lets go of it when the process ends, however it ends.
+
+    Args:
+        work: the folder, beside or in which something is made.
+        path: what is made; the error names it.
+
+    Raises:
+        MriTumorError: another process holds it.
+    """
     work.mkdir(exist_ok=True)
     if sys.platform == "win32":  # it has no such lock on folders: there the caller sees to it
         yield

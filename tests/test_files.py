@@ -195,6 +195,17 @@ class TestResumedFolder:
         assert (tmp_path / "set" / "mine").read_text() == "years of work"
         assert names(tmp_path) == ["set"]
 
+    @pytest.mark.parametrize("key", ["one", "two"])
+    def test_a_folder_replaced_before_the_kill_is_in_nobodys_way(self, tmp_path: Path, key: str) -> None:
+        work = self.left(tmp_path / "set", "one")
+        (work / "old").mkdir()
+        (work / "old" / "first").write_text("the earlier folder")
+        (work / "new").replace(tmp_path / "set")
+        with whole_folder(tmp_path / "set", key=key) as partial:
+            (partial / "second").write_text("new")
+        assert names(tmp_path / "set") == ["second"]
+        assert names(tmp_path) == ["set"]
+
     def test_one_process_at_a_time(self, tmp_path: Path) -> None:
         def again() -> None:
             with whole_folder(tmp_path / "set", key="one"):
