@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.auditing.traits import BLACK
+from mri_tumor.dataset.auditing.traits import bright_box
 from mri_tumor.dataset.catalog import Catalog, Record
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.tables import text_table
@@ -175,11 +175,8 @@ def _measured(label: str, size: Size, picture: NDArray[np.uint8]) -> Measured:
 
 def _border(image: NDArray[np.uint8]) -> int:
     """Return how many pixels lie outside the smallest box around everything brighter than black."""
-    bright = image > BLACK
-    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
-    if not len(rows):
-        return image.size
-    return int(image.size - (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1))
+    top, bottom, left, right = bright_box(image)
+    return image.size - (bottom - top) * (right - left)
 
 
 def _summed(labels: Sequence[str], measured: Iterator[Measured]) -> Statistics:

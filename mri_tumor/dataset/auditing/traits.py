@@ -14,7 +14,7 @@ BLACK = 20
 COLOURFUL = 24
 """Channels that differ by at least this many levels are colour; JPEG's rounding alone stays far below."""
 
-# How the bytes of each format begin, or what stands further on.
+# How the bytes of each format that is read begin, or what stands further on.
 _MAGIC = (
     ("DICOM", 128, b"DICM"),  # first: what stands in front of it may be the beginning of a TIFF
     ("JPEG", 0, b"\xff\xd8\xff"),
@@ -22,17 +22,14 @@ _MAGIC = (
     ("BMP", 0, b"BM"),
     ("TIFF", 0, b"II*\x00"),
     ("TIFF", 0, b"MM\x00*"),
-    ("GIF", 0, b"GIF8"),
-    ("WebP", 8, b"WEBP"),
-    ("NIfTI", 344, b"n+1\x00"),
-    ("gzip", 0, b"\x1f\x8b"),
     ("MATLAB", 512, b"\x89HDF\r\n\x1a\n"),
 )
 FORMATS = ("", *dict.fromkeys(name for name, _, _ in _MAGIC))
 """Every value of `Traits.format`; the empty one stands for bytes of no known kind."""
 
 _HEAD = 520
-_WITH_COLOUR = frozenset({"JPEG", "PNG", "BMP", "TIFF", "GIF", "WebP"})
+_WITH_COLOUR = frozenset({"JPEG", "PNG", "BMP", "TIFF"})
+_REDUCED = 64  # OpenCV refuses an eighth of a side below 8, and an eighth of a small one says little
 _PNG_GREY = (0, 4)
 
 
@@ -62,10 +59,10 @@ class Traits:
 
 
 def format_of(head: bytes) -> str:
-    """Return the format that a file's first bytes say, or an empty text.
+    """Return the format that a file's first bytes say, or an empty text for a kind that is not read.
 
-    >>> format_of(b"GIF89a"), format_of(b"hello")
-    ('GIF', '')
+    >>> format_of(b"BM1234"), format_of(b"hello")
+    ('BMP', '')
     """
     return next((name for name, start, magic in _MAGIC if head[start:].startswith(magic)), "")
 
@@ -74,7 +71,7 @@ def traits_of(path: Path, image: NDArray[np.uint8]) -> Traits:
     """Measure a picture that was read.
 
     Args:
-        path: its file; of a file in colour an eighth of each side is decoded once more.
+        path: its file; of a file in colour an eighth of each side is decoded once more, all of a small one.
         image: uint8 `(H, W)`, as read.
 
     Raises:
@@ -83,7 +80,7 @@ def traits_of(path: Path, image: NDArray[np.uint8]) -> Traits:
     with path.open("rb") as file:
         head = file.read(_HEAD)
         kind = format_of(head)
-        colour = _colour(kind, head + file.read()) if _may_have_colour(kind, head) else 0.0
+        data = head + file.read() if _may_have_colour(kind, head) else b""
     height, width = image.shape
     edge = np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
     return Traits(
@@ -94,18 +91,32 @@ def traits_of(path: Path, image: NDArray[np.uint8]) -> Traits:
         margins=_margins(image),
         frame=(float(edge.mean()), float((edge <= BLACK).mean())),
         brightness=_brightness(image),
-        colour=colour,
+        colour=_colour(kind, data, small=min(image.shape) < _REDUCED) if data else 0.0,
     )
+
+
+def bright_box(image: NDArray[np.uint8]) -> tuple[int, int, int, int]:
+    """Return (top, bottom, left, right) of what is brighter than black, ends exclusive; zeros if nothing is.
+
+    >>> picture = np.zeros((4, 6), np.uint8)
+    >>> picture[1, 2:5] = BLACK + 1
+    >>> bright_box(picture), bright_box(picture[:1])
+    ((1, 2, 2, 5), (0, 0, 0, 0))
+    """
+    import cv2
+
+    left, top, across, down = cv2.boundingRect((image > BLACK).view(np.uint8))
+    return top, top + down, left, left + across
 
 
 def _may_have_colour(kind: str, head: bytes) -> bool:
     return kind in _WITH_COLOUR and not (kind == "PNG" and head[25] in _PNG_GREY)
 
 
-def _colour(kind: str, data: bytes) -> float:
+def _colour(kind: str, data: bytes, *, small: bool) -> float:
     import cv2
 
-    picture = _eighth(kind, data)
+    picture = _in_colour(kind, data, small=small)
     if picture is None or picture.ndim == 2:
         return 0.0
     blue, green, red = cv2.split(picture)
@@ -113,33 +124,42 @@ def _colour(kind: str, data: bytes) -> float:
     return float(((highest - lowest) >= COLOURFUL).mean())
 
 
-def _eighth(kind: str, data: bytes) -> NDArray[np.uint8] | None:
-    """Return the picture in colour with an eighth of each side, None if it cannot be decoded."""
+def _in_colour(kind: str, data: bytes, *, small: bool) -> NDArray[np.uint8] | None:
+    """Return a small picture, or an eighth of each side, in colour; None if it cannot be decoded."""
     import cv2
 
     from mri_tumor.dataset.formats import bmp, tiff
 
     decode = {"BMP": bmp.colours, "TIFF": tiff.colours}.get(kind)
     if decode is None:
-        flags = cv2.IMREAD_REDUCED_COLOR_8 | cv2.IMREAD_IGNORE_ORIENTATION
-        found: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
-        return found
+        size = cv2.IMREAD_COLOR if small else cv2.IMREAD_REDUCED_COLOR_8
+        return _by_opencv(data, size | cv2.IMREAD_IGNORE_ORIENTATION)
     try:
         picture = decode(data, "")
     except ReadError:
         return None
+    if small:
+        return picture
     sides = [max(1, side // 8) for side in picture.shape[1::-1]]
     return np.asarray(cv2.resize(picture, sides, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _margins(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+def _by_opencv(data: bytes, flags: int) -> NDArray[np.uint8] | None:
     import cv2
 
-    left, top, across, down = cv2.boundingRect((image > BLACK).view(np.uint8))
-    if not across:
+    try:
+        found: NDArray[np.uint8] | None = cv2.imdecode(np.frombuffer(data, np.uint8), flags)
+    except cv2.error:
+        return None
+    return found
+
+
+def _margins(image: NDArray[np.uint8]) -> tuple[float, float, float, float]:
+    top, bottom, left, right = bright_box(image)
+    if not bottom:
         return 1.0, 1.0, 1.0, 1.0
     height, width = image.shape
-    return top / height, 1 - (top + down) / height, left / width, 1 - (left + across) / width
+    return top / height, 1 - bottom / height, left / width, 1 - right / width
 
 
 def _brightness(image: NDArray[np.uint8]) -> tuple[float, float, float]:
