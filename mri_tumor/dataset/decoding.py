@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from mri_tumor.dataset.catalog import Record
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.errors import ArgumentError, MriTumorError, ReadError
+from mri_tumor.dataset.records import without_path
+from mri_tumor.errors import ArgumentError, MissingExtra, MriTumorError, ReadError
 
 Picture = NDArray[np.uint8]
 OnError = Literal["raise", "skip"]
@@ -99,6 +100,7 @@ def decode(record: Record, preprocess: Preprocess) -> Picture:
 
     Raises:
         ReadError: it cannot be read; names the record's id.
+        MissingExtra: it is of a kind that needs an extra, as DICOM does.
     """
     return preprocess(read_record(record))
 
@@ -108,12 +110,24 @@ def read_record(record: Record) -> NDArray[np.uint8]:
 
     Raises:
         ReadError: it cannot be read; names the record's id.
+        MissingExtra: it is of a kind that needs an extra, as DICOM does.
     """
     try:
         return read_image(record.path)
+    except MissingExtra:
+        raise  # it says something of the installation and nothing of the picture
     except MriTumorError as error:
-        found = f"picture {record.id!r}: {error.found}"
-        raise ReadError(found, error.expected, error.fix) from error
+        raise ReadError(f"{_named(record)}{error.found}", error.expected, error.fix) from error
+
+
+def left_out(record: Record, error: ReadError) -> dict[str, str]:
+    """Return how a manifest lists a picture that could not be read; it does not say where that lies."""
+    reason = without_path(error.found.removeprefix(_named(record)), record.path)
+    return {"id": record.id, "reason": f"{_named(record)}{reason}"}
+
+
+def _named(record: Record) -> str:
+    return f"picture {record.id!r}: "
 
 
 def decoded(

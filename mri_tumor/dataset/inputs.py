@@ -13,7 +13,7 @@ from mri_tumor.dataset.decoding import Picture, decode, read_ahead
 from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
-from mri_tumor.errors import ArgumentError, MriTumorError, ReadError
+from mri_tumor.errors import ArgumentError, MissingExtra, MriTumorError, ReadError
 from mri_tumor.manifest import FILE_NAME
 
 Named = tuple[str, Picture]
@@ -53,6 +53,7 @@ def batches(
         ArgumentError: a type, shape or dtype that is not taken; at once for `images` itself, while iterating
             for an element of it.
         ReadError: while iterating: a picture cannot be read; names it.
+        MissingExtra: while iterating: a picture is of a kind that needs an extra, as DICOM does.
         ManifestMismatch: shards of another preprocessing, or a folder that holds none.
         ShardError: a shard is damaged.
     """
@@ -107,6 +108,8 @@ def _listed(items: Iterable[Any], preprocess: Preprocess) -> Iterator[Named]:
 def _encoded(data: bytes, preprocess: Preprocess, name: str) -> Picture:
     try:
         return preprocess(read_image(data))
+    except MissingExtra:
+        raise
     except MriTumorError as error:
         raise ReadError(f"{name}: {error.found}", error.expected, error.fix) from error
 

@@ -33,6 +33,20 @@ class Record:
     digest: str = ""
 
 
+def without_path(text: str, path: Path) -> str:
+    """Return what an error says of a file without where it lies, for what is kept or passed on.
+
+    >>> without_path("/home/me/a.png: the file is empty", Path("/home/me/a.png"))
+    'the file is empty'
+    """
+    # Both are how errors show a name that is not Unicode.
+    for name in dict.fromkeys((str(path), str(path).encode("utf-8", "backslashreplace").decode())):
+        text = text.removeprefix(f"{name}: ").removeprefix(f"{name!r}: ").replace(f": {name!r}", "")
+        if len(path.parts) > 1:
+            text = text.replace(name, path.name)
+    return text
+
+
 COLUMNS = tuple(field.name for field in fields(Record))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.decoding import OnError, Picture, decode, decoded, read_ahead
+from mri_tumor.dataset.decoding import OnError, Picture, decode, decoded, left_out, read_ahead
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.shards.reading import Place, ShardFolder
 from mri_tumor.dataset.tfrecord import check_catalog, checked_preprocess, data_section, some_of
@@ -93,7 +93,7 @@ class CatalogStore:
         stream = decoded(self._catalog, self.preprocess, on_error)
         for record, picture in track(stream, "reading pictures", len(self._catalog)):
             if isinstance(picture, ReadError):
-                self.skipped.append({"id": record.id, "reason": picture.found})
+                self.skipped.append(left_out(record, picture))
                 continue
             if into is not None:
                 into[len(kept)] = picture

@@ -3,6 +3,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from mri_tumor.dataset import decoding
 from mri_tumor.dataset.catalog import scan
 from mri_tumor.dataset.decoding import check_on_error, decode, decoded, interleaved, read_ahead
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.errors import ArgumentError, ReadError
+from mri_tumor.errors import ArgumentError, MissingExtra, ReadError
 
 SMALL = Preprocess(size=8)
 
@@ -106,6 +107,20 @@ def test_a_bad_picture_is_named_by_its_id(make_folder: Callable[..., Path]) -> N
     assert [record.id for record, _ in results] == list(catalog.ids)
     assert [place for place, (_, result) in enumerate(results) if isinstance(result, ReadError)] == [3]
     assert all(result.shape == (8, 8, 1) for _, result in results if isinstance(result, np.ndarray))
+
+
+@pytest.mark.parametrize("on_error", ["raise", "skip"])
+def test_a_missing_extra_is_no_bad_picture(
+    make_folder: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, on_error: Literal["raise", "skip"]
+) -> None:
+    catalog = scan(make_folder(per_class=1))
+
+    def needs_more(_: Path) -> None:
+        raise MissingExtra("pydicom is not installed")
+
+    monkeypatch.setattr(decoding, "read_image", needs_more)
+    with pytest.raises(MissingExtra):
+        list(decoded(catalog, SMALL, on_error))
 
 
 def test_on_error_is_one_of_two() -> None:

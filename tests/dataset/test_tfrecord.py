@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.inputs import batches
+from mri_tumor.dataset.pipeline import Examples
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
 from mri_tumor.dataset.shards.reading import ShardFolder
@@ -202,6 +204,28 @@ def test_bad_picture_can_be_skipped_and_is_listed(
     assert manifest.sections["data"]["counts"]["glioma"] == 2
     assert [card["records"] for card in manifest.sections["shards"]] == [2, 3, 3, 3]
     assert verify_tfrecords(tmp_path / "shards") == manifest
+
+
+@pytest.mark.parametrize("harm", ["cut", "empty", "gone"])
+def test_the_same_catalog_gives_the_same_bytes_wherever_it_lies(
+    broken_catalog: Catalog, tmp_path: Path, harm: str
+) -> None:
+    root = broken_catalog.paths[0].parents[1]
+    moved = Path(shutil.copytree(root, tmp_path / "elsewhere" / "deeper"))
+    for place in (root, moved):
+        if harm != "cut":
+            (place / BAD).write_bytes(b"")
+        if harm == "gone":
+            (place / BAD).unlink()
+    texts = []
+    for place in (root, moved):
+        catalog = Catalog(replace(record, path=place / record.id) for record in broken_catalog)
+        write_tfrecords(catalog, tmp_path / "shards", preprocess=SMALL, on_error="skip")
+        texts.append((tmp_path / "shards" / "manifest.json").read_text())
+        examples = Examples(catalog, SMALL, on_error="skip")
+        assert examples.skipped == Manifest.load(tmp_path / "shards", kind="shards").sections["skipped"]
+    assert texts[0] == texts[1]
+    assert tmp_path.name not in texts[0]
 
 
 def test_a_shard_may_be_empty_after_skipping(broken_catalog: Catalog, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mri_tumor.dataset.auditing.traits import Traits
+from mri_tumor.dataset.records import without_path
 from mri_tumor.errors import ReadError
 
 TINY = 64
@@ -66,8 +67,7 @@ def unread(name: str, side: str, path: Path, error: ReadError) -> FileFinding:
     """Return the finding for a picture that cannot be read."""
     kind = "empty" if _is_empty(path) else "unreadable"
     # The finding names the picture by its id; where its folder lies is nobody else's business.
-    found = error.found.removeprefix(f"{path}: ").removeprefix(f"{str(path)!r}: ")
-    return FileFinding(name, side, kind, found, error.fix)
+    return FileFinding(name, side, kind, without_path(error.found, path), error.fix)
 
 
 def odd(name: str, side: str, path: Path, traits: Traits) -> Iterator[FileFinding]:

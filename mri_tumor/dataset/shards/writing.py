@@ -16,7 +16,7 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.dataset.decoding import OnError, Picture, decoded, interleaved
+from mri_tumor.dataset.decoding import OnError, Picture, decoded, interleaved, left_out
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.shards.reading import shard_name
 from mri_tumor.errors import ReadError
@@ -109,7 +109,7 @@ def _write_shard(
     with _writer(path, plan.compression) as writer:
         for record, picture in decoded(plan.catalog[start:stop], plan.preprocess, plan.on_error, threads):
             if isinstance(picture, ReadError):
-                skipped.append({"id": record.id, "reason": picture.found})
+                skipped.append(left_out(record, picture))
             else:
                 label = plan.catalog.classes.index(record.label)
                 writer.write(_serialised(record, picture, label, index))

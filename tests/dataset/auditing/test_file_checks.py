@@ -8,6 +8,7 @@ import pytest
 
 from mri_tumor.dataset.auditing.file_checks import HUGE, KINDS, TINY, odd, unread
 from mri_tumor.dataset.auditing.traits import Traits
+from mri_tumor.dataset.reader import read_image
 from mri_tumor.errors import ReadError
 
 USUAL = Traits(256, 256, 9000, "JPEG", (0.1, 0.1, 0.1, 0.1), (0.0, 1.0), (60.0, 50.0, 220.0), 0.0)
@@ -47,7 +48,8 @@ def test_each_kind_and_its_limit(changed: dict[str, object], expected: list[str]
         ("a.dcm", "PNG", ["mistyped"]),
         ("a", "PNG", []),
         ("a.1234", "JPEG", []),
-        ("a.nii.gz", "gzip", []),
+        ("a.gif", "PNG", ["mistyped"]),
+        ("a.nii.gz", "JPEG", ["mistyped"]),
         ("a.png", "", []),
     ],
 )
@@ -71,3 +73,36 @@ def test_empty_is_told_from_unreadable(tmp_path: Path) -> None:
     named = ReadError(f"{tmp_path / 'text.png'}: the file is odd", "a picture", "fetch it again")
     text = unread("a/text.png", "train", tmp_path / "text.png", named)
     assert text.reason == "a/text.png: the file is odd. To do: fetch it again"
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        "{path}: the file is odd",
+        "{path!r}: the file is odd",
+        "the file is odd: {path!r}",
+        "{path!r}: the file is odd: {path!r}",
+    ],
+)
+def test_a_finding_does_not_tell_where_the_file_lies(tmp_path: Path, found: str) -> None:
+    path = tmp_path / "it's.png"
+    error = ReadError(found.format(path=str(path)), "a picture", "fetch it again")
+    assert unread("a/it's.png", "train", path, error).found == "the file is odd"
+
+
+def test_a_file_that_may_not_be_read_does_not_tell_it_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x")
+
+    def refuse(self: Path, *_: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(ReadError) as caught:
+        read_image(path)
+    assert str(tmp_path) in caught.value.found
+    found = unread("a.png", "train", path, caught.value).found
+    assert "Permission denied" in found
+    assert str(tmp_path) not in found
