@@ -88,11 +88,21 @@ def _sides(train: Catalog, test: Catalog | None) -> tuple[Catalog, Catalog]:
         if not isinstance(catalog, Catalog) and not (name == "test" and catalog is None):
             raise ArgumentError(f"{name} is a {type(catalog).__name__}", "a Catalog", "pass scan(folder)")
     if test is not None:
+        _check_same_classes(train, test)
         return train, test
     return (
         train.select(where=lambda record: record.split != "Testing"),
         train.select(where=lambda record: record.split == "Testing"),
     )
+
+
+def _check_same_classes(train: Catalog, test: Catalog) -> None:
+    if train.classes != test.classes:
+        raise ArgumentError(
+            f"test has the classes {', '.join(test.classes)}",
+            f"those of train in the same order: {', '.join(train.classes)}",
+            "pass the same classes= to both scans",
+        )
 
 
 def _look_at(

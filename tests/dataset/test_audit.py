@@ -13,7 +13,7 @@ import pytest
 
 from mri_tumor.dataset.audit import AuditReport, audit
 from mri_tumor.dataset.catalog import Catalog, scan
-from mri_tumor.errors import ArgumentError, CatalogError, ReadError
+from mri_tumor.errors import ArgumentError, CatalogError, MissingExtra, ReadError
 
 
 @pytest.fixture
@@ -136,6 +136,29 @@ def test_parts_that_overlap_leak(root: Path) -> None:
     report = audit(catalog, catalog[:3])
     assert report.leaked_ids == catalog.ids[:3]
     assert set(report.groups) == set(catalog.ids)
+
+
+def test_both_sides_have_the_same_classes(root: Path) -> None:
+    training, testing = scan(root / "Training"), scan(root / "Testing")
+    other = Catalog(testing, testing.classes[::-1])
+    with pytest.raises(ArgumentError, match=r"test has the classes pituitary, none.*those of train.*glioma"):
+        audit(training, other)
+
+
+def test_a_tiny_picture_in_colour_is_one_of_many(root: Path) -> None:
+    path = root / "Training" / "no_tumor" / "tiny.png"
+    path.write_bytes(cv2.imencode(".png", np.full((7, 40, 3), (0, 0, 200), np.uint8))[1].tobytes())
+    found = audit(scan(root)).files
+    assert {finding.kind for finding in found if finding.id.endswith("tiny.png")} >= {"coloured", "tiny"}
+
+
+def test_a_missing_extra_is_no_bad_picture(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def needs_more(_: Path) -> None:
+        raise MissingExtra("pydicom is not installed")
+
+    monkeypatch.setattr("mri_tumor.dataset.reader.read_image", needs_more)
+    with pytest.raises(MissingExtra):
+        audit(scan(root))
 
 
 def test_many_copies_give_few_pairs(root: Path) -> None:

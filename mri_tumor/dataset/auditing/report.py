@@ -152,6 +152,9 @@ class AuditReport:
 
         Args:
             examples: how many pairs and files to name; the rest is counted.
+
+        Raises:
+            ArgumentError: `examples` is below 0 or no whole number.
         """
         from mri_tumor.dataset.auditing.text import summary
 

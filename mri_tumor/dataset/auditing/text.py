@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mri_tumor.dataset.auditing.file_checks import KINDS, FileFinding
 from mri_tumor.dataset.copies.duplicates import PIXEL_IDENTICAL
 from mri_tumor.dataset.copies.pairs import TEST, TRAIN, Copies, how
+from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.tables import text_table
 
 if TYPE_CHECKING:
@@ -19,7 +20,12 @@ _FILE_TITLES = {"unreadable": "Unreadable, left out", "empty": "Empty files, lef
 
 
 def summary(report: "AuditReport", examples: int) -> str:
-    """Return a report's findings as blocks of text."""
+    """Return a report's findings as blocks of text.
+
+    Raises:
+        ArgumentError: `examples`, how many findings of a kind to name, is below 0 or no whole number.
+    """
+    check_whole("examples", examples, 0)
     by_kind = [
         _listing(title, [finding.reason for finding in found], examples)
         for title, found in files_by_kind(report)

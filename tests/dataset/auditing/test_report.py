@@ -12,6 +12,7 @@ import pytest
 
 from mri_tumor.dataset.audit import AuditReport, audit
 from mri_tumor.dataset.catalog import scan
+from mri_tumor.errors import ArgumentError
 
 
 @pytest.fixture
@@ -48,6 +49,13 @@ def test_pairs_hold_leaks_conflicts_and_copies(report: AuditReport) -> None:
     }
     assert [pair.first for pair in report.conflicts] == ["Training/glioma_tumor/002.png"]
     assert len(report.leaks) == 2
+
+
+@pytest.mark.parametrize("examples", [-1, 1.5, None])
+def test_how_many_examples(report: AuditReport, examples: object) -> None:
+    with pytest.raises(ArgumentError, match="examples is"):
+        report.summary(examples)  # type: ignore[arg-type]
+    assert "= " not in report.summary(0).split("Leaks, test = training")[1]
 
 
 def test_the_same_file_is_told_from_the_same_pixels(report: AuditReport) -> None:
