@@ -14,6 +14,7 @@ from typing import Any
 import tensorflow as tf
 
 from mri_tumor.errors import ShardError
+from mri_tumor.files import whole_file
 
 AGAIN = "write the shards again with dataset.write_tfrecords"
 
@@ -35,30 +36,39 @@ def whole(path: Path, card: Mapping[str, Any], picture_bytes: int) -> bytes:
     Raises:
         ShardError: it cannot be read, or is not what was written; names the first damaged record if one is.
     """
-    data = read(path)
+    data = read(path, card)
     digest = hashlib.sha256(data).hexdigest()
-    if len(data) != card["bytes"] or digest != card["sha256"]:
+    if digest != card["sha256"]:
         check_records(path, card)
-        raise ShardError(
-            f"shard {path} has {len(data)} bytes, SHA-256 {digest:.12}...",
-            f"{card['bytes']} bytes, SHA-256 {card['sha256']:.12}... as the manifest says",
-            AGAIN,
-        )
+        raise _another(path, f"has the SHA-256 {digest:.12}...", card)
     return data if card.get("compression") is None else _unpacked(path, data, card, picture_bytes)
 
 
-def read(path: Path) -> bytes:
-    """Return a file's bytes.
+def read(path: Path, card: Mapping[str, Any]) -> bytes:
+    """Return a file's bytes, as many as its card says; nothing of a longer file is held in memory.
 
     Raises:
-        ShardError: it cannot be read.
+        ShardError: it cannot be read, or has another size; names the first damaged record if one is.
     """
     try:
-        return path.read_bytes()
+        size = path.stat().st_size
+        if size == card["bytes"]:
+            with path.open("rb") as file:
+                data = file.read(size + 1)
+            size = len(data)  # somebody may have written to it meanwhile
     except OSError as error:
         raise ShardError(
             f"shard {path} cannot be read ({error.strerror})", "a file that can be read", "check its rights"
         ) from error
+    if size != card["bytes"]:
+        check_records(path, card)
+        raise _another(path, f"has {size} bytes", card)
+    return data
+
+
+def _another(path: Path, what: str, card: Mapping[str, Any]) -> ShardError:
+    expected = f"{card['bytes']} bytes, SHA-256 {card['sha256']:.12}... as the manifest says"
+    return ShardError(f"shard {path} {what}", expected, AGAIN)
 
 
 def check_records(path: Path, card: Mapping[str, Any]) -> None:
@@ -117,15 +127,32 @@ class UnpackedFiles:
         self._lock = Lock()
 
     def path(self, shard: str, unpack: Any) -> Path:
-        """Return the temporary file of a shard; `unpack()` gives its bytes."""
+        """Return the temporary file of a shard; `unpack()` gives its bytes.
+
+        Raises:
+            ShardError: it cannot be written, as on a full disk.
+        """
         with self._lock:
-            if self._folder is None:
-                self._folder = Path(tempfile.mkdtemp(prefix="mri-tumor-"))
-                weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
-            path = self._folder / shard
-            if not path.exists():
-                path.write_bytes(unpack())
-            return path
+            if self._folder is not None and (self._folder / shard).exists():
+                return self._folder / shard
+            data = unpack()
+            try:
+                return self._written(shard, data)
+            except OSError as error:
+                raise ShardError(
+                    f"shard {shard} cannot be unpacked to {tempfile.gettempdir()}: {error.strerror or error}",
+                    f"room for {len(data) / 1e6:.0f} MB on the disk of temporary files",
+                    "make room there, or set TMPDIR to another folder",
+                ) from error
+
+    def _written(self, shard: str, data: bytes) -> Path:
+        if self._folder is None:
+            self._folder = Path(tempfile.mkdtemp(prefix="mri-tumor-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        # Half a file would be taken for a shard that was changed.
+        with whole_file(self._folder / shard) as partial:
+            partial.write_bytes(data)
+        return self._folder / shard
 
 
 def _unpacked(path: Path, data: bytes, card: Mapping[str, Any], picture_bytes: int) -> bytes:

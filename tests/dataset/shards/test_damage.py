@@ -1,9 +1,12 @@
 """Whatever happens to a shard's file: never a wrong picture, never an error that is not ours."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import shutil
+import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,6 +20,7 @@ from hypothesis import strategies as st
 from mri_tumor.dataset.catalog import Catalog, Record
 from mri_tumor.dataset.pipeline import Examples
 from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.dataset.shards.encoding import UnpackedFiles
 from mri_tumor.dataset.shards.reading import ShardFolder
 from mri_tumor.dataset.tfrecord import verify_tfrecords, write_tfrecords
 from mri_tumor.errors import ManifestMismatch, MriTumorError, ShardError
@@ -311,3 +315,44 @@ def test_pictures_are_not_views_that_a_reader_could_change(good: Path) -> None:
     picture = next(ShardFolder(good).records()).picture
     with pytest.raises(ValueError, match="read-only"):
         np.add(picture, 1, out=picture)
+
+
+def test_of_a_file_of_another_size_nothing_is_held(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = shards_of(folder)[0]
+    card = Manifest.load(folder, kind="shards").sections["shards"][0]
+    with path.open("r+b") as file:
+        file.truncate(3 * 1024**3)  # takes no room: the rest is a hole
+    tracemalloc.start()
+    with pytest.raises(ShardError, match=path.name):
+        list(ShardFolder(folder).records())
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 2**28
+    assert card["bytes"] < 2**20
+
+
+class TestUnpackedFiles:
+    def test_a_full_disk_is_said_and_no_half_file_is_left(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+        files, full = UnpackedFiles(), [True]
+        write = Path.write_bytes
+
+        def half(self: Path, data: bytes) -> int:
+            if full:
+                write(self, data[: len(data) // 2])
+                raise OSError(errno.ENOSPC, "No space left on device")
+            return write(self, data)
+
+        monkeypatch.setattr(Path, "write_bytes", half)
+        with pytest.raises(ShardError, match=r"a\.gz cannot be unpacked.*No space left.*room for 3 MB"):
+            files.path("a.gz", lambda: b"x" * 3_000_000)
+        full.clear()
+        assert files.path("a.gz", lambda: b"whole").read_bytes() == b"whole"
+        assert files.path("a.gz", lambda: b"never asked for").read_bytes() == b"whole"
+
+    def test_no_temporary_folder_at_all(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+        with pytest.raises(ShardError, match=r"cannot be unpacked.*temporary files"):
+            UnpackedFiles().path("a.gz", lambda: b"x")
