@@ -78,15 +78,13 @@ class Known:
         return frozenset(name for name, match in self.matches.items() if flag in match.picture.flags)
 
     def official(self) -> Catalog:
-        """Return the recognised pictures with the groups and the official split, wherever they lie now."""
-        return Catalog(
-            (
-                replace(record, group=self.groups[record.id], split=self.matches[record.id].picture.split)
-                for record in self.catalog
-                if record.id in self.matches
-            ),
-            self.catalog.classes,
-        )
+        """Return the recognised pictures with the official split, wherever they lie now.
+
+        Their groups are joined to those that the catalog holds, as in `with_groups`.
+        """
+        found = self.catalog.select(ids=self.matches).with_groups(self)
+        split_of = {name: match.picture.split for name, match in self.matches.items()}
+        return Catalog((replace(record, split=split_of[record.id]) for record in found), found.classes)
 
     def summary(self) -> str:
         """Return how many pictures were recognised, by set and by what, as a small table."""

@@ -22,6 +22,19 @@ def test_by_bytes_no_file_is_opened_and_the_official_split_comes_back() -> None:
     assert Catalog([record]).with_groups(found).groups == (f"sartaj {entry.group}",)
 
 
+def test_the_official_split_keeps_what_the_catalog_knows_of_patients() -> None:
+    training = [picture for picture in known_pictures("sartaj") if picture.split == "Training"]
+    first = training[0]
+    second = next(picture for picture in training if picture.group != first.group)
+    records = [
+        Record(f"{place}.jpg", Path("gone.jpg"), "glioma", "patient", digest=picture.sha256)
+        for place, picture in enumerate((first, second))
+    ]
+    found = dataset.known(Catalog(records)).official()
+    assert found.groups == ("patient", "patient")
+    assert found.splits == ("Training", "Training")
+
+
 def test_phantoms_are_unknown(tmp_path: Path) -> None:
     dataset.make_phantoms(tmp_path, per_class=5, seed=0)
     catalog = dataset.scan(tmp_path)
