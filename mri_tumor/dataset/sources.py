@@ -1,7 +1,7 @@
 """Public data sets: where they live, and fetching them."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from urllib.parse import quote
 from mri_tumor.dataset.public.fetch import Wanted, fetch, is_whole, writing
 from mri_tumor.dataset.public.known_tables import KnownPicture, known_pictures
 from mri_tumor.errors import ArgumentError, DownloadError
+from mri_tumor.files import locked
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ _BY_HAND = {
 def download(name: str, directory: str | Path) -> Path:
     """Fetch a public data set and check every file by size and SHA-256.
 
-    Files come into `.partial-<name>` beside the folder, which is renamed when all are whole. Called again
+    Files come into `.download-<name>` beside the folder, which is renamed when all are whole. Called again
     after an interruption, it goes on where it stopped; a folder that is there and whole is left as it is.
 
     Args:
@@ -75,6 +76,12 @@ def download(name: str, directory: str | Path) -> Path:
         ArgumentError: the set is unknown or must be fetched by hand (figshare), or the folder
             holds other things.
         DownloadError: a file cannot be fetched, is another one, or cannot be written.
+        MriTumorError: another process is fetching into this folder.
+
+    >>> download("figshare", "brainTumorDataPublic")
+    Traceback (most recent call last):
+    ...
+    mri_tumor.errors.ArgumentError: figshare cannot be fetched by this library. Expected: 'sartaj'. To do: ...
     """
     if name not in _BY_HAND:
         raise ArgumentError(f"no source is called {name!r}", "'sartaj'", "pass download('sartaj', folder)")
@@ -93,19 +100,33 @@ def fetch_source(source: Source, directory: Path, *, pause: float = 1.0) -> Path
         raise ArgumentError(
             f"{directory} holds other things", "a new or empty folder, or a whole copy", "choose another"
         )
-    partial = directory.parent / f".partial-{directory.name}"
+    # Not the name that files.whole_folder uses: shards may be written beside it, to a folder of this name.
+    partial = directory.parent / f".download-{directory.name}"
     try:
         with writing(partial):
             partial.mkdir(parents=True, exist_ok=True)
-        _fetch_all(_wanted(source, partial), pause)
+        with locked(partial, directory):
+            wanted = _wanted(source, partial)
+            _fetch_all(wanted, pause)
+            with writing(directory):
+                _remove_others(partial, {file.path for file in wanted})
+                if directory.exists():
+                    directory.rmdir()
+                partial.replace(directory)
     except DownloadError as error:
         fix = f"{error.fix}. By hand: {source.by_hand}"
         raise DownloadError(error.found, error.expected, fix) from error
-    with writing(directory):
-        if directory.exists():
-            directory.rmdir()
-        partial.replace(directory)
     return directory
+
+
+def _remove_others(folder: Path, wanted: Collection[Path]) -> None:
+    """Remove what an earlier call for other files left in a folder."""
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+        if path.is_dir() and not path.is_symlink():
+            if not any(path.iterdir()):
+                path.rmdir()
+        elif path not in wanted:
+            path.unlink()
 
 
 def _wanted(source: Source, folder: Path) -> list[Wanted]:

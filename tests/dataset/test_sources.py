@@ -1,6 +1,7 @@
 """Fetching from a web server on this machine."""
 
 import hashlib
+import sys
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -15,7 +16,8 @@ from mri_tumor.dataset.public import fetch as fetching
 from mri_tumor.dataset.public.fetch import check_url
 from mri_tumor.dataset.public.known_tables import KnownPicture
 from mri_tumor.dataset.sources import Source, download, fetch_source
-from mri_tumor.errors import ArgumentError, DownloadError
+from mri_tumor.errors import ArgumentError, DownloadError, MriTumorError
+from mri_tumor.files import locked, whole_folder
 
 FILES = {"Training/no_tumor/a (1).jpg": b"a" * 70_000, "Testing/no_tumor/b[2].jpg": b"b" * 10}
 
@@ -77,7 +79,7 @@ def test_files_come_whole_after_a_failure_and_are_not_fetched_again(handler: Any
     kind.fail.append(503)
     folder = fetch_source(source(url), tmp_path / "copy", pause=0)
     assert {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.jpg")} == FILES
-    assert not (tmp_path / ".partial-copy").exists()
+    assert [path.name for path in tmp_path.glob(".*")] == []
     asked = len(kind.asked)
     fetch_source(source(url), folder)
     assert (asked, len(kind.asked)) == (3, 3)
@@ -85,7 +87,7 @@ def test_files_come_whole_after_a_failure_and_are_not_fetched_again(handler: Any
 
 def test_a_part_is_gone_on_with(handler: Any, tmp_path: Path) -> None:
     kind, url = handler
-    first = tmp_path / ".partial-copy" / "Training/no_tumor/a (1).jpg"
+    first = tmp_path / ".download-copy" / "Training/no_tumor/a (1).jpg"
     first.parent.mkdir(parents=True)
     first.write_bytes(b"a" * 100)
     fetch_source(source(url), tmp_path / "copy", pause=0)
@@ -174,14 +176,35 @@ def test_a_place_that_cannot_be_written_is_said_before_anything_is_fetched(
 ) -> None:
     kind, url = handler
     (tmp_path / "file").touch()
-    with pytest.raises(DownloadError, match=r"file/\.partial-copy cannot be written"):
+    with pytest.raises(DownloadError, match=r"file/\.download-copy cannot be written"):
         fetch_source(source(url), tmp_path / "file" / "copy", pause=0)
+    assert kind.asked == []
+
+
+def test_what_an_earlier_call_left_of_other_files_goes(handler: Any, tmp_path: Path) -> None:
+    _, url = handler
+    old = tmp_path / ".download-copy" / "Training" / "old_tumor" / "c.jpg"
+    old.parent.mkdir(parents=True)
+    old.write_bytes(b"c")
+    folder = fetch_source(source(url), tmp_path / "copy", pause=0)
+    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*.*")} == set(FILES)
+    assert not (folder / "Training" / "old_tumor").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such lock")
+def test_one_call_at_a_time_and_none_in_the_way_of_shards(handler: Any, tmp_path: Path) -> None:
+    kind, url = handler
+    with locked(tmp_path / ".download-copy", tmp_path / "copy"):
+        with pytest.raises(MriTumorError, match="written by another process"):
+            fetch_source(source(url), tmp_path / "copy", pause=0)
+        with whole_folder(tmp_path / "copy", key="shards"):
+            pass
     assert kind.asked == []
 
 
 def test_a_part_with_wrong_bytes_is_fetched_anew(handler: Any, tmp_path: Path) -> None:
     _, url = handler
-    first = tmp_path / ".partial-copy" / "Training/no_tumor/a (1).jpg"
+    first = tmp_path / ".download-copy" / "Training/no_tumor/a (1).jpg"
     first.parent.mkdir(parents=True)
     first.write_bytes(b"x" * 100)
     folder = fetch_source(source(url), tmp_path / "copy", pause=0)
