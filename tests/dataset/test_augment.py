@@ -136,6 +136,14 @@ def test_inside_a_function_it_gives_the_same() -> None:
     np.testing.assert_array_equal(inside(images, tf.constant(0.1, tf.float64)), apply(images, **how))
 
 
+def test_what_is_wrong_in_a_graph() -> None:
+    images = pictures(2)
+    with pytest.raises(ArgumentError, match="a change by"):
+        tf.function(lambda x: apply(x, rotated=3.0), autograph=False)(images)  # type: ignore[call-arg]
+    with pytest.raises(tf.errors.OpError, match="zoom is"):
+        tf.function(lambda x: apply(x, zoom=-1.0))(images)
+
+
 def test_inside_a_dataset_it_gives_the_same() -> None:
     images, augment = pictures(16, 32), Augment()
     data = tf.data.Dataset.from_tensor_slices((images, np.arange(16, dtype=np.int64))).batch(5)

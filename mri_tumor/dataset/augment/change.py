@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.augment import bias_field, blur, geometry, grey, noise
-from mri_tumor.dataset.augment.values import Changes, Values, checked
+from mri_tumor.dataset.augment.values import Changes, Values, check_names, checked
 from mri_tumor.dataset.tensors import Specs, aligned, check_images, run
 
 _PLANS = (geometry.plan, blur.plan, bias_field.plan, grey.plan, noise.plan)
@@ -43,11 +43,13 @@ def apply(images: Any, **changes: Unpack[Changes]) -> Any:
 
     Raises:
         ArgumentError: the pictures are of another type or shape, a name is unknown, or a value is of another
-            form or outside its range.
+            form or outside its range. Inside a graph a value's form and range are met late, as a
+            `tf.errors.OpError` whose text holds ours, and the rest may come as an error of AutoGraph's.
 
     >>> apply(np.array([[[[10], [20]], [[30], [40]]]], np.uint8), updown=True, brightness=5).numpy().tolist()
     [[[[35], [45]], [[15], [25]]]]
     """
+    check_names(changes)
     names: Any = tuple(changes)
 
     def changed(pictures: NDArray[np.uint8], *values: Any) -> list[NDArray[np.uint8]]:

@@ -1,6 +1,6 @@
 """What a batch is changed by: one value a picture for each name, checked."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn, TypedDict, Unpack
 
 import numpy as np
@@ -55,6 +55,12 @@ class Changes(TypedDict, total=False):
     updown: Any
 
 
+def check_names(names: Iterable[str]) -> None:
+    """Raise an ArgumentError if a change is of an unknown name."""
+    if unknown := sorted(set(names) - _NEUTRAL.keys()):
+        raise ArgumentError(f"a change by {unknown}", f"any of {list(_NEUTRAL)}", "correct the name")
+
+
 def checked(count: int, **given: Unpack[Changes]) -> Values:
     """Return an array for every name: `(count,)`, or `(count, 2)` and `(count, 9)` for lists of numbers.
 
@@ -69,8 +75,7 @@ def checked(count: int, **given: Unpack[Changes]) -> Values:
     >>> checked(2, zoom=1.5)["zoom"].tolist()
     [1.5, 1.5]
     """
-    if unknown := sorted(given.keys() - _NEUTRAL.keys()):
-        raise ArgumentError(f"a change by {unknown}", f"any of {list(_NEUTRAL)}", "correct the name")
+    check_names(given)
     return {name: _column(name, given.get(name, neutral), count) for name, neutral in _NEUTRAL.items()}
 
 
