@@ -8,6 +8,7 @@ import typer
 from mri_tumor import dataset
 from mri_tumor.dataset.patients import PUBLIC_SALT
 from mri_tumor.errors import ArgumentError, CatalogError
+from mri_tumor.files import write_text
 from mri_tumor.labels import LABELS
 
 Folder = Annotated[Path, typer.Argument(help="Class folders, or Training/ and Testing/ that hold them.")]
@@ -47,7 +48,7 @@ def audit(
     salt: Salt = PUBLIC_SALT,
     html: Annotated[Path | None, typer.Option(help="Write the report as one page with pictures.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write the findings here, one a line.")] = None,
-    catalog: Annotated[Path | None, typer.Option(help="Write the pictures with their groups here.")] = None,
+    catalog: Annotated[Path | None, typer.Option(help="Write FOLDER's pictures and groups here.")] = None,
     pairs: Annotated[int, typer.Option(min=0, help="Pairs of a kind that the page shows.")] = 12,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on leaks or conflicts.")] = False,
 ) -> None:
@@ -58,7 +59,8 @@ def audit(
     typer.echo(report.summary())
     if html:
         report.to_html(html, pairs=pairs)
-        typer.echo(f"{html} holds pictures of the set: do not pass it on if they must not be", err=True)
+        if pairs:
+            typer.echo(f"{html} holds pictures of the set: do not pass it on unless you may", err=True)
     if csv:
         report.to_csv(csv)
     if catalog:
@@ -103,14 +105,18 @@ def prepare(
         if len(part):
             dataset.write_tfrecords(part, output / name, preprocess=preprocess)
             typer.echo(f"{output / name}: {len(part)} pictures")
-    dataset.write_split(output / "split.json", parts)
-    typer.echo(f"{output / 'split.json'}: which picture lies where")
+    if split:
+        # The file as it is: the shards' manifests name its division.
+        write_text(output / "split.json", split.read_text(encoding="utf-8"))
+    else:
+        dataset.write_split(output / "split.json", parts)
+    typer.echo(f"{output / 'split.json'}: which picture lies where{f', as in {split}' if split else ''}")
     for picture in report.unreadable:
         typer.echo(f"left out: {picture.reason}", err=True)
     if report.leaked_ids:
         typer.echo(
             f"{len(report.leaked_ids)} of {len(testing)} test pictures are also in training; "
-            f"'mri-tumor audit {folder}' names them",
+            f"'mri-tumor audit {folder} --csv FILE' names them all",
             err=True,
         )
 

@@ -1,4 +1,4 @@
-"""Finding the pictures under class folders, without opening one."""
+"""Finding the pictures under class folders by their names; only files with other names are opened."""
 
 import logging
 from collections import Counter
@@ -6,16 +6,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mri_tumor.dataset.formats.dicom.file import matches
 from mri_tumor.dataset.groups import normal
+from mri_tumor.dataset.tables import few
 from mri_tumor.errors import CatalogError
 from mri_tumor.labels import label_of
 
 logger = logging.getLogger(__name__)
 
-PICTURE_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp", ".dcm", ".dicom"}
+PLAIN_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".tif", ".tiff", ".gif", ".webp"}
 )
+"""Files that count as pictures by their name, and name no patient."""
+
+PICTURE_SUFFIXES = PLAIN_SUFFIXES | {".dcm", ".dicom"}
 """Files that count as pictures by their name; whether they can be read is the reader's business."""
+
+_DISC_INDEX = "DICOMDIR"
+_MAGIC_LENGTH = 132
 
 SPLIT_NAMES = {"training": "Training", "train": "Training", "testing": "Testing", "test": "Testing"}
 """Folder name in lower case -> the split it means."""
@@ -82,13 +90,25 @@ def _pictures(folder: Path, above: tuple[Path, ...]) -> list[Path]:
     ignored: Counter[str] = Counter()
     pictures = []
     for path in _walk(folder, above):
-        if path.suffix.lower() in PICTURE_SUFFIXES:
+        if path.suffix.lower() in PICTURE_SUFFIXES or _is_dicom(path):
             pictures.append(path)
         else:
             ignored[path.suffix or path.name] += 1
     if ignored:
-        logger.info("%s: not pictures, left aside: %s", folder, dict(ignored))
+        kinds = few([f"{name} ({count})" for name, count in ignored.most_common()])
+        logger.info("%s: not pictures, left aside: %s", folder, kinds)
     return pictures
+
+
+def _is_dicom(path: Path) -> bool:
+    """Tell whether a file with another suffix, or without one, is a DICOM picture: scanners name them so."""
+    if path.name == _DISC_INDEX:
+        return False
+    try:
+        with path.open("rb") as file:
+            return matches(file.read(_MAGIC_LENGTH))
+    except OSError:
+        return False
 
 
 def _walk(folder: Path, above: tuple[Path, ...]) -> Iterator[Path]:

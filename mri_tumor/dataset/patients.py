@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mri_tumor.dataset.folders import PLAIN_SUFFIXES
 from mri_tumor.dataset.formats.dicom.file import guarded, matches, parsed
 from mri_tumor.dataset.formats.dicom.header import text
 from mri_tumor.errors import ArgumentError, ReadError
@@ -19,9 +20,6 @@ logger = logging.getLogger(__name__)
 
 PUBLIC_SALT = "mri_tumor"
 """The salt that everybody has: two scans of one patient give the same group, on whatever machine."""
-
-DICOM_SUFFIXES = frozenset({".dcm", ".dicom"})
-"""Files that are asked for their patient."""
 
 # What is written in place of an id when it was removed; all patients would become one.
 _NOBODY = frozenset(
@@ -90,13 +88,13 @@ def patient_groups(paths: Sequence[Path], salt: str) -> list[str | None]:
     A file that cannot be read gets None too: whoever decodes it says what is wrong with it.
 
     Args:
-        paths: the files; only those with a suffix in `DICOM_SUFFIXES` are opened, and only their header.
+        paths: the files; of those without a suffix in `folders.PLAIN_SUFFIXES` the header is read.
         salt: as in `group_hash`.
 
     Raises:
         MissingExtra: there is a DICOM file, and pydicom is not installed.
     """
-    asked = [path for path in paths if path.suffix.lower() in DICOM_SUFFIXES]
+    asked = [path for path in paths if path.suffix.lower() not in PLAIN_SUFFIXES]
     if not asked:
         return [None] * len(paths)
     if salt == PUBLIC_SALT:

@@ -14,6 +14,7 @@ from mri_tumor.cli import main
 from mri_tumor.cli.demo import workflow_script
 from mri_tumor.dataset.public.known_tables import KnownPicture
 from mri_tumor.labels import LABELS, NOTICE
+from mri_tumor.manifest import Manifest
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +115,17 @@ def test_prepare_keeps_its_split_and_divides_by_it(
         assert made[0] == made[1]
         assert made[0].sections["data"]["division"]["seed"] == 7
     assert (first / "split.json").read_bytes() == (second / "split.json").read_bytes()
+
+    table = tmp_path / "groups.csv"
+    rows = [f"{record.id},{record.label} {place % 5}" for place, record in enumerate(dataset.scan(root))]
+    table.write_text("\n".join(["path,group", *rows]), encoding="utf-8")
+    third, fourth = tmp_path / "third", tmp_path / "fourth"
+    assert run("prepare", root, third, "--size", 16, "--groups", table)[0] == 0
+    assert run("prepare", root, fourth, "--size", 16, "--split", third / "split.json")[0] == 0
+    assert (third / "split.json").read_bytes() == (fourth / "split.json").read_bytes()
+    division = dataset.verify_tfrecords(fourth / "train").sections["data"]["division"]
+    split = Manifest.read(fourth / "split.json", kind="split").sections["split"]
+    assert division["digest"] == split["digest"]
 
     (root / "no_tumor" / "000.png").unlink()
     code, _, error = run("prepare", root, second, "--split", first / "split.json")

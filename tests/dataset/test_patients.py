@@ -47,6 +47,19 @@ def groups_of(root: Path, **options: object) -> list[str | None]:
     return [record.group for record in by_name]
 
 
+@pytest.mark.parametrize("suffix", ["", ".1.2.840.7"])
+def test_files_named_as_scanners_do_are_found_and_grouped(
+    make_set: Callable[..., Path], suffix: str
+) -> None:
+    root = make_set({"PatientID": "a"}, {"PatientID": "b"}, {"PatientID": "a"}, suffix=suffix)
+    (root / "none" / "DICOMDIR").write_bytes((root / "none" / f"01{suffix}").read_bytes())
+    (root / "none" / "notes").write_text("no picture")
+    first, second, third = groups_of(root)
+    assert first == third != second
+    report = dataset.audit(dataset.scan(root, CLASSES))
+    assert not [finding for finding in report.files if finding.kind in ("mistyped", "unreadable")]
+
+
 def test_a_hash_is_the_same_everywhere() -> None:
     assert group_hash("patient 4MR1", PUBLIC_SALT) == "dbf4887f4740a63e"
     assert group_hash("patient 4MR1", "x") != group_hash("patient 4MR1", PUBLIC_SALT)
