@@ -48,9 +48,7 @@ def groups_of(root: Path, **options: object) -> list[str | None]:
 
 
 @pytest.mark.parametrize("suffix", ["", ".1.2.840.7"])
-def test_files_named_as_scanners_do_are_found_and_grouped(
-    make_set: Callable[..., Path], suffix: str
-) -> None:
+def test_files_named_as_scanners_do_are_found_and_grouped(make_set: Callable[..., Path], suffix: str) -> None:
     root = make_set({"PatientID": "a"}, {"PatientID": "b"}, {"PatientID": "a"}, suffix=suffix)
     (root / "none" / "DICOMDIR").write_bytes((root / "none" / f"01{suffix}").read_bytes())
     (root / "none" / "notes").write_text("no picture")
