@@ -128,4 +128,9 @@ def _fold(picture: str, folds: NDArray[np.number], name: str) -> int:
             f"the names of the set: 1.mat to {len(folds)}.mat",
             "pass a catalog of scan_figshare()",
         )
-    return int(folds[int(number) - 1])
+    fold = float(folds[int(number) - 1])
+    if not fold.is_integer():
+        raise ReadError(
+            f"{name}: the fold of {picture!r} is {fold}", "a whole number", "fetch the file again"
+        )
+    return int(fold)

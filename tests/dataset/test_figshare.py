@@ -164,6 +164,12 @@ def test_official_folds(ten_slices: Path) -> None:
     path.write_bytes(mat_file(lambda file: put(file, "cvind", folds[:4], "double")))
     with pytest.raises(CatalogError, match=r"'5\.mat'"):
         official_folds(catalog, path)
+    for fold in (np.nan, np.inf, 1.5):
+        path.write_bytes(
+            mat_file(lambda file, fold=fold: put(file, "cvind", np.full((10, 1), fold), "double"))
+        )
+        with pytest.raises(ReadError, match="whole number"):
+            official_folds(catalog, path)
     path.write_bytes(b"hello")
     with pytest.raises(ReadError, match="MATLAB"):
         official_folds(catalog, path)

@@ -234,6 +234,12 @@ def test_a_jpeg_of_endless_scans(tmp_path: Path) -> None:
     assert "scans" in refusal(tmp_path / "bomb.jpg", bomb).found
 
 
+def test_a_sequential_jpeg_of_endless_scans(tmp_path: Path) -> None:
+    whole = jpeg_header(8, 8, components=3)
+    bomb = whole[:-2] + whole[whole.index(b"\xff\xda") : -2] * 200 + b"\xff\xd9"
+    assert "201 scans" in refusal(tmp_path / "bomb.jpg", bomb).found
+
+
 @pytest.mark.parametrize("header", [jpeg_header, png_header])
 @pytest.mark.parametrize("size", [(60_000, 60_000), (0, 10), (10, 0)])
 def test_impossible_sizes_are_refused_before_decoding(

@@ -66,7 +66,11 @@ def read_header(data: bytes, name: str) -> Header:
     masks = _numbers("<III", data, 54, name) if compression == MASKS else _USUAL_MASKS.get(bits, ())
     palette = _palette(data[:start], _FILE_HEADER + length, bits, used, 3 if length == _CORE else 4)
     header = Header(abs(height), width, height < 0, bits, compression, masks, palette, start)
-    if start < _FILE_HEADER + length or not all(map(_is_mask, masks)) or (bits <= 8 and not len(palette)):
+    if (
+        start < _FILE_HEADER + length
+        or not all(_is_mask(mask, bits) for mask in masks)
+        or (bits <= 8 and not len(palette))
+    ):
         raise damaged(name, "has a header that contradicts itself")
     return header
 
@@ -90,10 +94,10 @@ def _is_read(length: int, bits: int, compression: int, height: int) -> bool:
     return bits in _DEPTHS.get(compression, ()) and not (in_runs and height < 0)
 
 
-def _is_mask(mask: int) -> bool:
-    """Whether a mask's bits stand side by side."""
+def _is_mask(mask: int, bits: int) -> bool:
+    """Whether a mask's bits stand side by side, inside a pixel."""
     lowest = mask & -mask
-    return mask > 0 and (mask // lowest) & (mask // lowest + 1) == 0
+    return 0 < mask < 1 << bits and (mask // lowest) & (mask // lowest + 1) == 0
 
 
 def _palette(head: bytes, place: int, bits: int, used: int, length: int) -> NDArray[np.uint8]:

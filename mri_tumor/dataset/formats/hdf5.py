@@ -116,15 +116,26 @@ def messages(file: Hdf5, place: int) -> list[Message]:
     file.expect(place, b"\x01")
     count, blocks = file.number(place + 2, 2), [(place + 16, file.number(place + 8, 4))]
     found: list[Message] = []
+    met = {place + 16}
+    left = file.size
     for start, size in blocks:
         end = start + size
+        left -= size
+        if left < 0:  # blocks do not overlap, so they go round in a circle
+            raise file.damaged("is damaged: a header does not end")
         while start + 8 <= end and len(found) < count:
             length = file.number(start + 2, 2)
             kind, flags, body = file.number(start, 2), file.number(start + 4, 1), file.at(start + 8, length)
+            start += 8 + length
+            if start > end:
+                raise file.damaged("is damaged: a message is longer than its block")
             found.append(Message(kind, bool(flags & _SHARED), body))
             if kind == _CONTINUED:
-                blocks.append((file.within(body, 0, 8), file.within(body, 8, 8)))
-            start += 8 + length
+                block = file.within(body, 0, 8), file.within(body, 8, 8)
+                if block[0] in met:
+                    raise file.damaged("is damaged: a header leads in a circle")
+                met.add(block[0])
+                blocks.append(block)
     return found
 
 
@@ -155,9 +166,16 @@ def _child(file: Hdf5, symbols: bytes, name: bytes) -> int | None:
     tree, heap = file.within(symbols, 0, 8), file.within(symbols, 8, 8)
     file.expect(heap, b"HEAP")
     names, names_bytes = file.number(heap + 24, 8), file.number(heap + 8, 8)
+    met: set[int] = set()
+    entries = 0
     for _, node in leaves(file, tree, GROUP_TREE, 8, _MOST_NAMES):
         file.expect(node, b"SNOD")
-        for entry in range(file.number(node + 6, 2)):
+        count = file.number(node + 6, 2)
+        entries += count
+        if node in met or entries > _MOST_NAMES:
+            raise file.damaged("is damaged: a group has some names twice, or too many")
+        met.add(node)
+        for entry in range(count):
             at = node + 8 + entry * _SYMBOL_BYTES
             offset = file.number(at, 8)
             if offset + len(name) < names_bytes and file.at(names + offset, len(name) + 1) == name + b"\0":

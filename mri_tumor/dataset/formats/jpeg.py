@@ -18,7 +18,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Baseline, extended and progressive Huffman coding: what every decoder reads, TensorFlow's too.
 _PROGRESSIVE = 0xC2
 _READABLE_FRAMES = frozenset({0xC0, 0xC1, _PROGRESSIVE})
-_MOST_SCANS = 100  # each scan of a progressive file costs a pass over all its pixels
+_MOST_SCANS = 100  # each scan costs a pass over all pixels
 _SAVE_ANEW = "save the picture again as an 8-bit grey or RGB JPEG, or as PNG"
 
 
@@ -29,15 +29,16 @@ def size_of(data: bytes, name: str) -> tuple[int, int]:
         ReadError: the file is cut off or damaged, or of a kind that no common decoder reads.
     """
     size = None
-    scans = 0
+    scans = channels = 0
     quick = data.endswith(bytes([0xFF, _END]))
     for marker, body in _segments(data, name):
         if marker in _FRAMES and size is None:
-            size = _frame(marker, body, name)
+            size, channels = _frame(marker, body, name)
             quick = quick and marker != _PROGRESSIVE
         scans += marker == _START_OF_SCAN
-        if quick and scans:
-            break  # the end is there and nothing has to be counted: no need to search the coded pixels
+        if quick and scans and body[:1] == bytes([channels]):
+            # The end is there, and this scan holds all channels: no need to search its pixels for others.
+            break
     if size is None or not scans:
         raise _damaged(name, "has no picture in it")
     if scans > _MOST_SCANS:
@@ -89,7 +90,8 @@ def _segments(data: bytes, name: str) -> Iterator[tuple[int, bytes]]:
     raise _damaged(name, "is cut off: it has no end-of-image marker")
 
 
-def _frame(marker: int, body: bytes, name: str) -> tuple[int, int]:
+def _frame(marker: int, body: bytes, name: str) -> tuple[tuple[int, int], int]:
+    """Return (height, width), and the number of channels."""
     if len(body) < 6:
         raise _damaged(name, "has an incomplete frame header")
     precision, components = body[0], body[5]
@@ -100,7 +102,7 @@ def _frame(marker: int, body: bytes, name: str) -> tuple[int, int]:
     if components not in (1, 3):
         kind = "CMYK" if components == 4 else f"{components} channels"
         raise ReadError(f"{name}: the JPEG holds {kind}", "a grey or RGB picture", _SAVE_ANEW)
-    return height, width
+    return (height, width), components
 
 
 def _damaged(name: str, what: str) -> ReadError:

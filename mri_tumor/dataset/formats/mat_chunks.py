@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from mri_tumor.dataset.formats.codecs import deflate
 from mri_tumor.dataset.formats.hdf5 import CHUNK_TREE, Hdf5, leaves
 from mri_tumor.dataset.formats.intensity import Values
-from mri_tumor.dataset.formats.tiff_codecs import deflate
 
 DEFLATE, SHUFFLE = 1, 2
 """HDF5's numbers of the filters that are undone."""
 
 _KEY_BYTES = 16  # and 8 for each axis
 _LONGEST = 1 << 20  # no side of a chunk is longer
+_MOST_PADDING = 8  # chunks at the ends reach beyond the array: so many times its size, and some more
 
 
 def from_chunks(
@@ -37,7 +38,10 @@ def from_chunks(
     if not fits or prod(chunk) > 2 * values.size + _LONGEST:
         raise file.damaged("has chunks that do not fit their array")
     steps = [range(0, side, part) for side, part in zip(values.shape, chunk, strict=True)]
-    if prod(map(len, steps)) * _KEY_BYTES > file.size:
+    count = prod(map(len, steps))
+    if count * prod(chunk) > _MOST_PADDING * values.size + 4 * _LONGEST:
+        raise file.damaged("has chunks that are much larger than their array")
+    if count * _KEY_BYTES > file.size:
         raise file.damaged("does not hold all of its numbers")
     missing = set(product(*steps))
     key_bytes = _KEY_BYTES + 8 * values.ndim

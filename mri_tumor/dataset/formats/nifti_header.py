@@ -18,6 +18,7 @@ _HEAD = _LENGTH_2 + 4
 _SINGLE, _PAIR = (b"n+1\0", b"n+2\0"), (b"ni1\0", b"ni2\0")
 _RAS_TO_LPS = np.array([-1.0, -1.0, 1.0])
 _FLAT = 1e-3  # axes whose box has less than this share of a cube's volume are none
+_LATEST_START = 10_000_000  # between header and voxels there may be notes
 _SAVE_ANEW = "save it again as one .nii or .nii.gz file of plain numbers"
 
 
@@ -126,6 +127,9 @@ def _header(header: Any, length: int, name: str) -> Header:
     start = int(header["vox_offset"])
     if start < length + 4:
         raise damaged(name, f"says that its voxels begin at byte {start}, inside its header")
+    if start > _LATEST_START:
+        found = f"{name}: the NIfTI file says that its voxels begin at byte {start:,}"
+        raise ReadError(found, f"at most {_LATEST_START:,}", _SAVE_ANEW)
     slope, intercept = header.get_slope_inter()
     return Header(
         (shape[0], shape[1], shape[2]),

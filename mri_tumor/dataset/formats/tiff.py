@@ -40,8 +40,8 @@ def decode(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         ReadError: a block of pixels is missing, cut off or damaged.
     """
-    picture = colours(data, name)
-    return picture if picture.ndim == 2 else np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), np.uint8)
+    picture = _picture(data, name)
+    return to_8_bits(picture if picture.ndim == 2 else cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY))
 
 
 def colours(data: bytes, name: str) -> NDArray[np.uint8]:
@@ -50,14 +50,18 @@ def colours(data: bytes, name: str) -> NDArray[np.uint8]:
     Raises:
         ReadError: as in `decode`.
     """
+    return to_8_bits(_picture(data, name))
+
+
+def _picture(data: bytes, name: str) -> Values:
+    """Return a grey picture (H, W) in uint8, or one in colour (H, W, 3) in uint8 or uint16."""
     page = read_page(data, name)
     values = values_of(page, data, name)
     if page.photometric == _PALETTE:
         return np.asarray(_palette(page)[values[..., 0]], np.uint8)
     if page.photometric in _COLOURS:
-        return to_8_bits(np.ascontiguousarray(values[..., :3]))
-    grey = _grey(page, np.ascontiguousarray(values[..., 0]))
-    return 255 - grey if page.photometric == _WHITE_IS_ZERO else grey
+        return np.ascontiguousarray(values[..., :3])
+    return _grey(page, np.ascontiguousarray(values[..., 0]))
 
 
 def _kinds(page: Page) -> dict[str, bool]:
@@ -106,8 +110,12 @@ def _palette(page: Page) -> NDArray[np.uint8]:
 
 
 def _grey(page: Page, values: Values) -> NDArray[np.uint8]:
+    negative = page.photometric == _WHITE_IS_ZERO
     if page.sample_format != UNSIGNED or page.bits > 16:
-        return to_grey(values, *percentile_window(values))
+        # Turned before the window is taken, so that air is the lowest value, and NaN stays black.
+        measured = -values.astype(np.float64) if negative else values
+        return to_grey(measured, *percentile_window(measured))
     if page.bits < 8:
         values = values * np.uint8(255 // ((1 << page.bits) - 1))
-    return to_8_bits(values)
+    levels = to_8_bits(values)
+    return 255 - levels if negative else levels

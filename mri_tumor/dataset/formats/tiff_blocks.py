@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.formats import jpeg, tiff_codecs
+from mri_tumor.dataset.formats import codecs, jpeg, tiff_codecs
 from mri_tumor.dataset.formats.bits import unpacked
 from mri_tumor.dataset.formats.intensity import Values
 from mri_tumor.dataset.formats.tiff_tags import Page, damaged
@@ -14,9 +14,9 @@ JPEG = 7
 CODECS: dict[int, tiff_codecs.Codec] = {
     1: tiff_codecs.plain,
     5: tiff_codecs.lzw,
-    8: tiff_codecs.deflate,
-    32946: tiff_codecs.deflate,
-    32773: tiff_codecs.packbits,
+    8: codecs.deflate,
+    32946: codecs.deflate,
+    32773: codecs.packbits,
 }
 """The specification's number of a compression -> its codec; JPEG blocks are pictures of their own."""
 
@@ -30,6 +30,9 @@ DTYPES = {
 """(sample format, bits) -> type of the values; fewer than 8 bits come one in a byte."""
 
 _TILE_SIDES = range(16, 4097, 16)
+_LARGEST_TILE = 4096 * 4096
+# Tiles reach beyond the picture's edges; but if each is nearly empty, small files take hours.
+_MOST_PADDING = 4
 _RGB = 2
 _JPEG_START, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 # Adobe's marker says how three JPEG channels are meant, by its last byte: 0 for RGB, 1 for YCbCr.
@@ -45,6 +48,10 @@ def values_of(page: Page, data: bytes, name: str) -> Values:
     if page.tiled and not all(side in _TILE_SIDES for side in page.block):
         found = f"tiles of {page.block[1]} x {page.block[0]} pixels"
         raise damaged(name, f"is damaged: {found} instead of multiples of 16 up to 4,096")
+    blocks = len(page.starts) // (page.samples if page.separate else 1)
+    most = _MOST_PADDING * page.height * page.width + _LARGEST_TILE
+    if blocks * page.block[0] * page.block[1] > most:
+        raise damaged(name, f"is damaged: its {blocks:,} blocks are much larger than its picture")
     values = np.zeros((page.height, page.width, page.samples), DTYPES[page.sample_format, page.bits])
     windows = list(_windows(page, values))
     if not len(windows) == len(page.starts) == len(page.lengths):

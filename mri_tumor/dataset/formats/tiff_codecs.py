@@ -1,13 +1,14 @@
 """The codecs of TIFF blocks, each stopped at the length that the tags give: no block can grow without end.
 
-After the specification: TIFF revision 6.0, sections 9 (PackBits) and 13 (LZW), and Adobe's Technical Note 2.
+After the specification: TIFF revision 6.0, section 13 (LZW). Those of other formats too are in `codecs`.
 """
 
-import zlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mri_tumor.dataset.formats.codecs import whole
 
 Codec = Callable[[bytes, int, int], bytes]
 """Coded bytes, how many bytes they must give and how many they may (a last strip may be filled up) -> the
@@ -22,36 +23,7 @@ _BYTES_A_CLEAR = 64  # encoders clear a full table of some 4,000 entries; more o
 
 def plain(coded: bytes, length: int, _most: int) -> bytes:
     """Return bytes that are not coded."""
-    return _whole(coded, length)
-
-
-def deflate(coded: bytes, length: int, most: int) -> bytes:
-    """Return what zlib's stream holds, whose end and checksum must be there."""
-    stream = zlib.decompressobj()
-    try:
-        decoded = stream.decompress(coded, most + 1)
-    except zlib.error as error:
-        raise ValueError("is damaged") from error
-    if len(decoded) > most:
-        raise ValueError("is damaged")
-    return _whole(decoded if stream.eof else b"", length)
-
-
-def packbits(coded: bytes, length: int, _most: int) -> bytes:
-    """Return what runs of equal and of different bytes spell out."""
-    decoded = bytearray()
-    place = 0
-    while len(decoded) < length and place < len(coded):
-        count = coded[place]
-        if count < 128:
-            decoded += coded[place + 1 : place + 2 + count]
-            place += 2 + count
-        elif count > 128:
-            decoded += coded[place + 1 : place + 2] * (257 - count)
-            place += 2
-        else:
-            place += 1
-    return _whole(bytes(decoded), length)
+    return whole(coded, length)
 
 
 def lzw(coded: bytes, length: int, _most: int) -> bytes:
@@ -66,7 +38,7 @@ def lzw(coded: bytes, length: int, _most: int) -> bytes:
         decoded += b"".join(_words(run))
         if len(decoded) >= length:
             break
-    return _whole(bytes(decoded), length)
+    return whole(bytes(decoded), length)
 
 
 def _runs(coded: bytes) -> Iterator[list[int]]:
@@ -113,9 +85,3 @@ def _words(codes: list[int]) -> Iterator[bytes]:
             table.append(before + word[:1])
         yield word
         before = word
-
-
-def _whole(decoded: bytes, length: int) -> bytes:
-    if len(decoded) < length:
-        raise ValueError("is cut off")
-    return decoded[:length]

@@ -3,7 +3,7 @@
 After the specification: TIFF revision 6.0, Adobe 1992.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
@@ -21,9 +21,12 @@ Order = Literal["<", ">"]
 # Type of a tag's values -> bytes a value; a tag of another type is nobody's.
 _LENGTHS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 # Type -> the numbers that are read here: bytes, shorts, longs, undefined bytes.
-_NUMBERS = {1: "u1", 3: "u2", 4: "u4", 7: "u1"}
+_BYTE, _SHORT, _LONG, _UNDEFINED = 1, 3, 4, 7
+_NUMBERS = {_BYTE: "u1", _SHORT: "u2", _LONG: "u4", _UNDEFINED: "u1"}
 _MOST_PAGES = 1000  # counting ends here
 _MOST_TAGS = 1000
+_MOST_BLOCKS = 1_000_000  # 64 million pixels in the smallest tiles, each channel for itself, have 750,000
+_MOST_SAMPLES, _MOST_COLOURS, _MOST_TABLE_BYTES = 1000, 3 * 256, 65_535
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
 _FILL_ORDER, _STRIPS, _SAMPLES, _ROWS, _STRIP_BYTES, _PLANAR = 266, 273, 277, 278, 279, 284
 _PREDICTOR, _PALETTE, _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES = 317, 320, 322, 323, 324, 325
@@ -113,12 +116,12 @@ def _page(tags: "_Tags") -> Page:
         predictor=tags.one(_PREDICTOR, 1),
         photometric=tags.one(_PHOTOMETRIC),
         separate=samples > 1 and tags.one(_PLANAR, 1) == 2,
-        palette=tags.all(_PALETTE),
+        palette=tags.all(_PALETTE, _MOST_COLOURS, [_SHORT]),
         block=(tags.one(_TILE_HEIGHT), tags.one(_TILE_WIDTH)) if tiled else strip,
         tiled=tiled,
-        starts=tags.all(starts),
-        lengths=tags.all(lengths),
-        jpeg_tables=bytes(tags.all(_JPEG_TABLES)),
+        starts=tags.all(starts, _MOST_BLOCKS),
+        lengths=tags.all(lengths, _MOST_BLOCKS),
+        jpeg_tables=bytes(tags.all(_JPEG_TABLES, _MOST_TABLE_BYTES, [_BYTE, _UNDEFINED])),
     )
 
 
@@ -150,33 +153,40 @@ class _Tags:
     def holds(self, tag: int) -> bool:
         return tag in self._places
 
-    def all(self, tag: int) -> tuple[int, ...]:
-        """Return a tag's numbers; none if it is not there."""
-        kind, count, start = self._places.get(tag, (1, 0, 0))
-        if kind not in _NUMBERS:
+    def all(self, tag: int, most: int, kinds: Container[int] = frozenset(_NUMBERS)) -> tuple[int, ...]:
+        """Return a tag's numbers, at most so many and of one of these types; none if it is not there."""
+        if tag not in self._places:
+            return ()
+        kind, count, start = self._places[tag]
+        if kind not in kinds:
             raise damaged(self._name, f"is damaged: tag {tag} is of type {kind}")
+        if count > most:
+            found = f"{self._name}: tag {tag} of the TIFF has {count:,} values"
+            raise ReadError(found, f"at most {most:,}", SAVE_ANEW)
         dtype = self.order + _NUMBERS[kind]
         return tuple(np.frombuffer(self._data, dtype, count, start).tolist()) if count else ()
 
     def one(self, tag: int, default: int | None = None) -> int:
         """Return a tag's only number."""
-        numbers = self.all(tag)
-        if not numbers and default is not None:
+        count = self._count(tag)
+        if not count and default is not None:
             return default
-        if len(numbers) != 1:
-            raise damaged(self._name, f"is damaged: tag {tag} has {len(numbers)} values instead of 1")
-        return numbers[0]
+        if count != 1:
+            raise damaged(self._name, f"is damaged: tag {tag} has {count} values instead of 1")
+        return self.all(tag, 1)[0]
 
     def same(self, tag: int, samples: int, default: int) -> int:
         """Return the number that a tag gives to every sample."""
-        numbers = self.all(tag) or (default,)
+        count = self._count(tag)
+        if count not in (0, 1, samples):
+            raise damaged(self._name, f"is damaged: tag {tag} has {count} values for {samples} samples")
+        numbers = self.all(tag, _MOST_SAMPLES) or (default,)
         if len(set(numbers)) > 1:
             raise ReadError(f"{self._name}: the TIFF's samples differ (tag {tag})", "one kind", SAVE_ANEW)
-        if len(numbers) not in (1, samples):
-            raise damaged(
-                self._name, f"is damaged: tag {tag} has {len(numbers)} values for {samples} samples"
-            )
         return numbers[0]
+
+    def _count(self, tag: int) -> int:
+        return self._places.get(tag, (0, 0, 0))[1]
 
 
 def _directories(data: bytes, order: Order, name: str) -> Iterator[_Tags]:

@@ -18,6 +18,7 @@ from mri_tumor.errors import ArgumentError, ReadError
 
 logger = logging.getLogger(__name__)
 
+_PIECE = 1 << 20
 _MORE = 1_000_000  # bytes behind the last voxel that are read to find out whether the file is whole
 
 
@@ -95,19 +96,21 @@ def _which(header: Header, volume: int | None, name: str) -> int:
     return int(volume)
 
 
-def _whole(data: bytes, header: Header, name: str) -> bytes:
+def _whole(data: bytes, header: Header, name: str) -> bytes | bytearray:
     """Return the file up to its last voxel, not compressed, once its end is known to be there."""
-    if data.startswith(GZIP):
-        data = _inflated(data, header.length, name)
-    if len(data) < header.length:
-        raise damaged(name, f"is cut off: {len(data):,} of {header.length:,} bytes are there")
-    return data
+    whole = _inflated(data, header.length, name) if data.startswith(GZIP) else data
+    if len(whole) < header.length:
+        raise damaged(name, f"is cut off: {len(whole):,} of {header.length:,} bytes are there")
+    return whole
 
 
-def _inflated(data: bytes, length: int, name: str) -> bytes:
+def _inflated(data: bytes, length: int, name: str) -> bytearray:
+    inflated = bytearray()
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            inflated = file.read(length)
+            # In pieces: Python reserves all that is asked for, and a damaged header asks for anything.
+            while piece := file.read(min(_PIECE, length - len(inflated))):
+                inflated += piece
             if len(file.read(_MORE)) == _MORE:
                 raise damaged(name, f"goes on and on behind its last voxel, at byte {length:,}")
     except (OSError, EOFError, zlib.error) as error:
@@ -115,7 +118,7 @@ def _inflated(data: bytes, length: int, name: str) -> bytes:
     return inflated
 
 
-def _volume(data: bytes, header: Header, number: int) -> Values:
+def _volume(data: bytes | bytearray, header: Header, number: int) -> Values:
     """Return one volume as stored, the slowest axis first: (K, J, I)."""
     count = math.prod(header.shape)
     start = header.start + number * count * header.dtype.itemsize

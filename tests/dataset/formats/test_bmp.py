@@ -214,6 +214,7 @@ def test_damaged_runs(coded: bytes, says: str) -> None:
         ({"size": (10, 11)}, "9 of 10 rows"),
         ({"used": 100}, "of a palette of 100"),
         ({"bits": 32, "compression": MASKS, "masks": (0, 0xFF00, 0xFF)}, "contradicts"),
+        ({"bits": 16, "compression": MASKS, "masks": (0x1F0000, 0x3E0, 0x1F)}, "contradicts"),
         ({"bits": 32, "compression": MASKS, "masks": (0x50000, 0xFF00, 0xFF)}, "contradicts"),
     ],
 )

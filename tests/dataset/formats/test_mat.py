@@ -119,3 +119,35 @@ def test_a_tree_in_a_circle() -> None:
     children = 24 + 32
     struct.pack_into("<Q", data, tree + children, tree - 512)
     assert "damaged" in refusal(bytes(data))
+
+
+def test_a_header_in_a_circle() -> None:
+    def fill(file: h5py.File) -> None:
+        file["x"] = VALUES
+        file["x"].attrs.update({f"name{number}": number for number in range(30)})
+
+    data = bytearray(hdf5_of(fill))
+    np.testing.assert_array_equal(numbers_of(bytes(data), "x", "a.mat", most=60), VALUES.T)
+    message = data.rindex(b"\x10\x00\x10\x00")  # the header goes on elsewhere: address and length follow
+    struct.pack_into("<Q", data, message + 8, message - 512)
+    assert "circle" in refusal(bytes(data))
+    struct.pack_into("<QQ", data, message + 8, message - 512 - 8, 1 << 40)
+    assert "does not end" in refusal(bytes(data))
+
+
+def test_names_that_a_tree_leads_to_twice() -> None:
+    def fill(file: h5py.File) -> None:
+        for number in range(60):
+            file[f"name{number}"] = number
+
+    data = bytearray(hdf5_of(fill))
+    tree = data.index(b"TREE\x00\x00")
+    first, second = tree + 24 + 8, tree + 24 + 24
+    data[second : second + 8] = data[first : first + 8]
+    assert "twice" in refusal(bytes(data), "zebra")
+
+
+def test_chunks_much_larger_than_their_array() -> None:
+    tall = {"shape": (65_535, 1), "chunks": (1, (1 << 20) - 1), "maxshape": (None, None), "dtype": "u1"}
+    data = hdf5_of(lambda file: file.create_dataset("x", **tall, compression=9))
+    assert "much larger" in refusal(data, most=65_535)

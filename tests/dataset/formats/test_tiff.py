@@ -12,8 +12,9 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from PIL import Image
 
 from mri_tumor.dataset.formats import tiff
+from mri_tumor.dataset.formats.codecs import packbits
 from mri_tumor.dataset.formats.intensity import percentile_window, to_grey
-from mri_tumor.dataset.formats.tiff_codecs import lzw, packbits
+from mri_tumor.dataset.formats.tiff_codecs import lzw
 from mri_tumor.dataset.reader import read_image
 from mri_tumor.errors import ReadError
 
@@ -212,7 +213,26 @@ def test_other_values_are_seen_through_a_window(kind: str) -> None:
     expected = to_grey(values, *percentile_window(values))
     np.testing.assert_array_equal(read_image(plain(values)), expected)
     np.testing.assert_array_equal(read_image(plain(values, ">")), expected)
-    np.testing.assert_array_equal(read_image(plain(values, photometric=0)), 255 - expected)
+    negative = -values.astype(np.float64)
+    expected = to_grey(negative, *percentile_window(negative))
+    np.testing.assert_array_equal(read_image(plain(values, photometric=0)), expected)
+
+
+def test_a_negative_is_turned_before_its_window_is_taken() -> None:
+    picture = np.pad(np.tile(np.arange(100, dtype=np.float32), (4, 1)), 30)
+    picture[:2] = np.nan
+    expected = read_image(plain(picture))
+    np.testing.assert_array_equal(read_image(plain(5000 - picture, photometric=0)), expected)
+    assert not expected[:30].any()
+    assert 120 < expected[31, 80] < 136
+
+
+def test_16_bit_colour_is_the_same_as_in_png() -> None:
+    blue = np.zeros((4, 8, 3), np.uint16)
+    blue[..., 2] = np.linspace(0, 4095, 32).reshape(4, 8)
+    for pixels in (RGB16, blue):
+        png = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+        np.testing.assert_array_equal(read_image(plain(pixels)), read_image(png))
 
 
 def test_float_values_that_are_no_numbers() -> None:
@@ -290,6 +310,11 @@ def test_what_is_not_read(changed: dict[str, int], says: str) -> None:
         ({256: (2, [53])}, "type 2"),
         ({STRIP_BYTES: (LONG, [0])}, "cut off"),
         ({STRIPS: (LONG, [2**31])}, "cut off"),
+        ({STRIPS: (LONG, [8] * 1_000_001)}, "1,000,001 values"),
+        ({BITS: (SHORT, [8] * 2_000), 277: (LONG, [2_000])}, "2,000 values"),
+        ({JPEG_TABLES: (LONG, [256])}, "tag 347 is of type 4"),
+        ({JPEG_TABLES: (7, bytes(70_000))}, "70,000 values"),
+        ({PALETTE: (LONG, [65_536] * 768), 262: (SHORT, [3])}, "tag 320 is of type 4"),
     ],
 )
 def test_damaged_tags(tags: Tags, says: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -310,6 +335,15 @@ def test_a_directory_without_end() -> None:
 def test_tiles_of_impossible_sides(side: int) -> None:
     tags = {**tags_of(GREY), TILE_WIDTH: (LONG, [side]), TILE_HEIGHT: (LONG, [16])}
     assert f"tiles of {side} x 16" in refusal(tiff_of([GREY.tobytes()], tags))
+
+
+def test_tiles_much_larger_than_their_picture() -> None:
+    tags = tags_of(np.zeros((1, 65_535), np.uint8), compression=5)
+    tags |= {TILE_WIDTH: (LONG, [4096]), TILE_HEIGHT: (LONG, [4096])}
+    assert "much larger than its picture" in refusal(tiff_of([b"\x80"] * 16, tags))
+    low = {**tags, TILE_HEIGHT: (LONG, [256]), 259: (SHORT, [8])}
+    tile = zlib.compress(bytes(256 * 4096))
+    assert read_image(tiff_of([tile] * 16, low)).shape == (1, 65_535)
 
 
 def test_no_pixel_is_decoded_before_the_size_is_known(monkeypatch: pytest.MonkeyPatch) -> None:

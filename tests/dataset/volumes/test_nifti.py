@@ -3,6 +3,7 @@ import logging
 import struct
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,10 @@ def patched(place: int, form: str, *values: float, data: bytes = b"") -> bytes:
         (patched(70, "<h", 0), "values of the type"),
         (patched(70, "<h", 999), "makes no sense"),
         (patched(108, "<f", 100), "byte 100"),
+        (patched(108, "<f", 2e7), "byte 20,000,000"),
+        (patched(108, "<f", 1e15), "begin at byte"),
+        (gzip.compress(patched(108, "<f", 1e38)), "begin at byte"),
+        (nifti_of(np.zeros((1, 1, 70_000), np.int8), form=2), "1 x 1 x 70000 voxels"),
         (patched(108, "<f", np.nan), "makes no sense"),
         (patched(108, "<f", np.inf), "makes no sense"),
         (patched(280, "<12f", *[0] * 12), "orientation"),
@@ -224,6 +229,15 @@ def test_a_header_of_many_voxels_is_refused_before_they_are_inflated(monkeypatch
 def test_bombs() -> None:
     assert "behind its last voxel" in refusal(gzip.compress(nifti_of(VALUES) + bytes(200_000_000), 1))
     np.testing.assert_array_equal(read_nifti(gzip.compress(nifti_of(VALUES) + bytes(1000))), axial(VALUES))
+
+
+def test_a_header_that_promises_much_reserves_nothing() -> None:
+    data = gzip.compress(patched(42, "<hhh", 400, 400, 390))
+    tracemalloc.start()
+    assert "cut off" in refusal(data)
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert highest < 10_000_000  # the voxels would have 125 MB
 
 
 SMALL = nifti_of(VALUES[:3, :3, :2])

@@ -5,8 +5,9 @@ import struct
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.dataset.formats.codecs import packbits
+
 _HEADER = struct.Struct("<16I")
-_NOTHING = 128  # below it, so many bytes follow, and one more; above it, one byte is repeated
 
 
 def decode(frame: bytes, shape: tuple[int, int], allocated_bits: int) -> NDArray[np.uint64]:
@@ -33,24 +34,6 @@ def decode(frame: bytes, shape: tuple[int, int], allocated_bits: int) -> NDArray
     ends = [*offsets[1:count], len(frame)]
     decoded = np.zeros(shape, np.uint64)
     for start, end in zip(offsets[:count], ends, strict=True):
-        part = _segment(frame[start:end], shape[0] * shape[1])
+        part = packbits(frame[start:end], shape[0] * shape[1])
         decoded = (decoded << np.uint64(8)) | np.frombuffer(part, np.uint8).reshape(shape)
     return decoded
-
-
-def _segment(coded: bytes, length: int) -> bytearray:
-    decoded = bytearray()
-    place = 0
-    while len(decoded) < length:
-        if place >= len(coded):
-            raise ValueError("a segment is cut off")
-        code = coded[place]
-        if code < _NOTHING:
-            decoded += coded[place + 1 : place + 2 + code]
-            place += 2 + code
-        elif code == _NOTHING:
-            place += 1
-        else:
-            decoded += coded[place + 1 : place + 2] * (257 - code)
-            place += 2
-    return decoded[:length]
