@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.folders import find_pictures
-from mri_tumor.dataset.groups import GroupSource, joined, read_groups
+from mri_tumor.dataset.groups import GroupSource, group_name, joined, read_groups
 from mri_tumor.dataset.patients import PUBLIC_SALT, patient_groups
 from mri_tumor.dataset.records import Record, check_records, checked_classes, read_records, write_records
 from mri_tumor.dataset.tables import few, text_table
@@ -45,6 +45,7 @@ class Catalog(Sequence[Record]):
             (`select`, `with_groups`, a slice) bears none.
 
     Raises:
+        ArgumentError: an item is no Record, a name is empty, or `classes` are no different names.
         CatalogError: an id comes twice, or a label is not among `classes`.
 
     >>> catalog = Catalog([Record("a.png", Path("a.png"), "glioma"), Record("b.png", Path("b.png"), "none")])
@@ -128,6 +129,7 @@ class Catalog(Sequence[Record]):
             where: only records for which this is true.
 
         Raises:
+            ArgumentError: `ids` is a text.
             CatalogError: an id, the split or the label is not in this catalog.
         """
         if isinstance(ids, str):
@@ -149,14 +151,15 @@ class Catalog(Sequence[Record]):
         """Return this catalog with groups joined to those it holds: what either joins is together.
 
         Args:
-            groups: an `AuditReport`, or id -> group. Pictures that it does not name keep the group they have.
-                Group names mean something only inside one mapping: `"1"` here and `"1"` there join nothing.
+            groups: an `AuditReport`, or id -> group. Pictures that it does not name, or gives None, NaN or
+                an empty text, keep the group they have. Group names mean something only inside one mapping:
+                `"1"` here and `"1"` there join nothing.
 
         Raises:
-            CatalogError: it names no picture of this catalog.
+            CatalogError: it gives no picture of this catalog a group.
         """
         given = groups if isinstance(groups, Mapping) else groups.groups
-        new = [None if record.id not in given else str(given[record.id]) for record in self]
+        new = [group_name(given.get(record.id)) for record in self]
         if self._records and not any(new):
             raise CatalogError(
                 f"the groups name none of the {len(self)} pictures",
@@ -182,6 +185,7 @@ class Catalog(Sequence[Record]):
             classes: the class names in order.
 
         Raises:
+            ArgumentError: `classes` are no different names.
             CatalogError: the table or the root cannot be used.
         """
         return cls(read_records(path, root), classes)
@@ -242,7 +246,7 @@ def scan(
 ) -> Catalog:
     """Read class folders into a catalog, sorted by id. Files are hashed; no picture is decoded.
 
-    DICOM files (`.dcm`, `.dicom`) get a group by themselves: a hash of the patient's id, or of the study
+    DICOM files, under whatever name, get a group by themselves: a hash of the patient's id, or of the study
     where that is empty; only headers are read. It is joined with `groups`: together in either is together.
 
     Args:
@@ -252,16 +256,28 @@ def scan(
             are no pictures by their name are left aside.
         classes: the class names in the order of the model's outputs.
         groups: id -> group, or the path of a CSV table with the columns `path` or `id`, and `group`, or a
-            function of the id, or a compiled pattern: its group `group`, else its first, is taken.
+            function of the id, or a compiled pattern: its group `group`, else its first, is taken. None, NaN
+            and an empty text are no group.
         salt: what makes the hash of a patient another one in each project. The default is known to everybody,
             so that two scans agree and leaks between them are found; take a secret one before you pass
             tables or shards on.
 
     Raises:
+        ArgumentError: `classes` are no different names, or `groups` is of another type.
         CatalogError: the root is missing, a folder means no class, a class has no picture, a picture lies in
             no class folder, or `groups` misses a picture.
         ReadError: a file cannot be opened.
         MissingExtra: there are DICOM files, and pydicom is not installed.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> folder = tempfile.mkdtemp()
+    >>> _ = make_phantoms(folder, per_class=5, size=64)
+    >>> pictures = scan(folder, groups=lambda name: name.split("-")[0])
+    >>> pictures
+    <Catalog of 20: glioma 5, meningioma 5, none 5, pituitary 5>
+    >>> pictures.select(split="Testing", label="none").ids
+    ('Testing/no_tumor/p0000006-0-exact.png',)
     """
     found = find_pictures(Path(root), checked_classes(classes))
     ids = [item.id for item in found]

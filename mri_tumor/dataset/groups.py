@@ -73,6 +73,19 @@ def joined(old: Sequence[str | None], new: Sequence[str | None]) -> list[str | N
     return [names.get(root) for root in roots]
 
 
+def group_name(value: object) -> str | None:
+    """Return a group as its name; None for what tables hold where there is none: None, NaN and `""`.
+
+    >>> group_name(7), group_name(float("nan")), group_name("")
+    ('7', None, None)
+    """
+    try:
+        missing = value is None or bool(value != value)  # NaN is no equal of itself
+    except (TypeError, ValueError):  # pandas.NA does not even say that
+        missing = True
+    return None if missing else str(value) or None
+
+
 def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
     """Return the group of every id.
 
@@ -102,7 +115,7 @@ def read_groups(source: GroupSource, ids: Sequence[str]) -> dict[str, str]:
             "a mapping id -> group, the path of a CSV table, a function of the id, or a compiled pattern",
             "pass one of these",
         )
-    groups = {key: str(value) for key, value in given.items() if value is not None and str(value) != ""}
+    groups = {key: group for key, value in given.items() if (group := group_name(value)) is not None}
     missing = [picture for picture in ids if picture not in groups]
     if missing:
         example = f"; its own ids look like {next(iter(groups))!r}" if groups else ""

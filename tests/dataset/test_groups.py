@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -63,11 +64,16 @@ class TestGroups:
     def test_numbers_are_names(self, folder: Path) -> None:
         assert set(scan(folder, groups=lambda _: 7).groups) == {"7"}
 
-    @pytest.mark.parametrize("gap", [None, ""])
-    def test_missing_pictures_are_named(self, folder: Path, gap: str | None) -> None:
+    @pytest.mark.parametrize("gap", [None, "", float("nan"), np.float32("nan"), np.datetime64("NaT")])
+    def test_missing_pictures_are_named(self, folder: Path, gap: object) -> None:
         table = {**self.expected(), "no_tumor/a.png": gap}
         with pytest.raises(CatalogError, match=r"no group to 1 of 4 pictures: 'no_tumor/a\.png'"):
-            scan(folder, groups=table)  # type: ignore[arg-type]
+            scan(folder, groups=table)
+        catalog = scan(folder, groups=self.expected())
+        with pytest.raises(CatalogError, match="name none of the 4 pictures"):
+            catalog.with_groups({"no_tumor/a.png": gap})
+        both = catalog.with_groups({"no_tumor/a.png": gap, "glioma_tumor/a.png": "x"})
+        assert both.groups == catalog.groups
 
     def test_only_the_first_missing_are_named(self, folder: Path) -> None:
         for number in range(10):
