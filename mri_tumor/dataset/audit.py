@@ -56,7 +56,15 @@ def audit(
         The report; `catalog.with_groups(report)` takes its groups, and `split` keeps to them.
 
     Raises:
+        ArgumentError: a value is of a wrong type, or the two catalogs have different classes.
         ReadError: a picture cannot be read and `on_error` is `"raise"`.
+        MissingExtra: a picture is of a kind that needs an extra, as DICOM does; whatever `on_error` is.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> report = audit(make_phantoms(tempfile.mkdtemp(), per_class=5, size=64))
+    >>> report.distinct, report.leaked_ids
+    (18, ('Testing/no_tumor/p0000006-0-exact.png',))
     """
     if on_error not in ("raise", "skip"):
         raise ArgumentError(f"on_error is {on_error!r}", '"raise" or "skip"', 'pass on_error="skip"')

@@ -34,6 +34,13 @@ class Known:
         catalog: the pictures looked at.
         matches: id -> what it was recognised as.
         unreadable: ids of pictures that could not be decoded; they are among `unknown` too.
+
+    >>> from pathlib import Path
+    >>> picture = known_pictures("sartaj")[0]
+    >>> mine = Record("mine.jpg", Path("mine.jpg"), "glioma", digest=picture.sha256)
+    >>> found = known(Catalog([mine]))
+    >>> found.matches["mine.jpg"].by, found.official().splits, picture.id
+    ('bytes', ('Testing',), 'Testing/glioma_tumor/image(1).jpg')
     """
 
     catalog: Catalog
@@ -108,6 +115,9 @@ def known(catalog: Catalog) -> Known:
 
     Returns:
         A `Known`. Pictures that cannot be read are listed in `.unreadable`.
+
+    Raises:
+        MissingExtra: a picture is of a kind that needs an extra, as DICOM does.
 
     >>> known(Catalog([])).unknown
     ()

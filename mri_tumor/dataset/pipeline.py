@@ -66,6 +66,16 @@ class Examples:
         ReadError: a picture cannot be read; names its id.
         ShardError: a shard is damaged; names it and the record.
         ManifestMismatch: the folder has no shards' manifest, or other preprocessing than asked for.
+        MissingExtra: a picture is of a kind that needs an extra, as DICOM does; whatever `on_error` is.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
+    >>> examples = Examples(pictures, Preprocess(size=32))
+    >>> examples.count, examples.ids == pictures.ids
+    (20, True)
+    >>> [[len(batch["id"]) for batch in examples.batches(8, shuffle=True, epoch=epoch)] for epoch in range(2)]
+    [[8, 8, 4], [8, 8, 4]]
     """
 
     def __init__(
@@ -194,8 +204,9 @@ def load(
 ) -> tf.data.Dataset:
     """Return one epoch of a catalog or a shard folder as a `tf.data.Dataset`.
 
-    All pictures are read and checked before this returns: shards by size, SHA-256 and every record's
-    checksum. For several epochs of the same pictures use `Examples`, which reads them once.
+    All pictures are read and checked before this returns: shards by size and SHA-256, their records by what
+    they say of themselves (`verify_tfrecords` checks the records' own checksums too). For several epochs of
+    the same pictures use `Examples`, which reads them once.
 
     Args:
         source: a Catalog, or a folder that `write_tfrecords` made.
@@ -218,7 +229,14 @@ def load(
         `.preprocess`, so that a classifier refuses those of another; what `map` makes of it does not.
 
     Raises:
-        ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch: as `Examples`.
+        ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch, MissingExtra: as `Examples`.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
+    >>> batch = next(iter(load(pictures, Preprocess(size=32), batch_size=8, augment=Augment(), shuffle=True)))
+    >>> batch["image"].shape, batch["image"].dtype.name, batch["label"].shape
+    (TensorShape([8, 32, 32, 1]), 'uint8', TensorShape([8]))
     """
     check_whole("batch_size", batch_size, 1)
     _check_augment(augment)
@@ -253,6 +271,16 @@ def preview(
 
     Returns:
         The figure; each picture's class stands above it.
+
+    Raises:
+        ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch, MissingExtra: as `Examples`.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
+    >>> figure = preview(pictures, count=10, augment=Augment(), preprocess=Preprocess(size=32))
+    >>> sorted({axes.get_title() for axes in figure.axes})
+    ['Glioma', 'Meningioma', 'No tumour', 'Pituitary tumour']
     """
     check_whole("count", count, 1)
     _check_augment(augment)

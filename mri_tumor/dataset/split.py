@@ -40,8 +40,10 @@ def split(
         and classifiers made of them name in their manifest; `write_split` keeps them in a file.
 
     Raises:
-        CatalogError: a class has fewer groups than there are parts.
+        ArgumentError: a value is of a wrong type or outside its range.
+        CatalogError: the catalog is empty, or a class has fewer groups than there are parts.
         ReadError: the audit cannot read a picture.
+        MissingExtra: a picture that it reads is of a kind that needs an extra, as DICOM does.
 
     >>> from pathlib import Path
     >>> from mri_tumor.dataset.catalog import Record
@@ -69,8 +71,13 @@ def folds(
         seed: another seed, other folds.
 
     Raises:
-        CatalogError: a class has fewer than `n` groups.
-        ReadError: the audit cannot read a picture.
+        ArgumentError, CatalogError, ReadError, MissingExtra: as `split`.
+
+    >>> from pathlib import Path
+    >>> from mri_tumor.dataset.catalog import Record
+    >>> slices = [Record(f"{i}.png", Path(f"{i}.png"), "glioma", f"patient {i // 4}") for i in range(40)]
+    >>> [(len(train), len(validation)) for train, validation in folds(Catalog(slices), n=5)]
+    [(32, 8), (32, 8), (32, 8), (32, 8), (32, 8)]
     """
     if not isinstance(n, Integral) or n < 2:
         raise ArgumentError(f"n is {n!r}", "a whole number of folds from 2", "pass n=5")

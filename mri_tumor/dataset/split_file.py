@@ -33,6 +33,18 @@ def write_split(path: str | Path, parts: Mapping[str, Catalog], *, allow_leakage
     Raises:
         ArgumentError: `parts` are no catalogs of the same classes, fewer than two, or one is empty.
         LeakageError: a picture lies in two parts, or a group does and `allow_leakage` is False.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> from mri_tumor.dataset.split import split
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=10, size=32).select(split="Training")
+    >>> train, validation = split(pictures, (0.5, 0.5))
+    >>> file = Path(tempfile.mkdtemp()) / "split.json"
+    >>> manifest = write_split(file, {"train": train, "validation": validation})
+    >>> [part["name"] for part in manifest.sections["split"]["parts"]]
+    ['train', 'validation']
+    >>> read_split(file, pictures)["validation"] == validation
+    True
     """
     _check_parts(parts)
     check_apart(parts, allow=allow_leakage)
@@ -62,11 +74,23 @@ def read_split(path: str | Path, catalog: Catalog, *, allow_leakage: bool = Fals
         Name -> part, in the file's order; each in the catalog's order, and bearing the file's `division`.
 
     Raises:
+        ArgumentError: `catalog` is no Catalog.
         ManifestMismatch: the file is missing, damaged, altered, of a newer schema or no split, or its
             classes are others than the catalog's.
         CatalogError: pictures are missing or new, or a label or a file's bytes changed; names them.
         ReadError: a file without a known SHA-256 cannot be opened.
         LeakageError: a group that the catalog knows lies in two parts.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> from mri_tumor.dataset.split import split
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=10, size=32).select(split="Training")
+    >>> train, validation = split(pictures, (0.5, 0.5))
+    >>> file = Path(tempfile.mkdtemp()) / "split.json"
+    >>> _ = write_split(file, {"train": train, "validation": validation})
+    >>> parts = read_split(file, pictures)
+    >>> list(parts), parts["train"].division == train.division
+    (['train', 'validation'], True)
     """
     return _read(Path(path), catalog, allow_leakage)[1]
 
@@ -87,6 +111,14 @@ def write_folds(
     Raises:
         ArgumentError: these are no folds of one catalog.
         LeakageError: as in `write_split`.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> from mri_tumor.dataset.split import folds
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=10, size=32).select(split="Training")
+    >>> manifest = write_folds(Path(tempfile.mkdtemp()) / "folds.json", folds(pictures, n=2))
+    >>> [part["name"] for part in manifest.sections["split"]["parts"]]
+    ['fold 1', 'fold 2']
     """
     pairs = list(folds)
     parts = {f"fold {number}": validation for number, (_, validation) in enumerate(pairs, start=1)}
@@ -109,6 +141,15 @@ def read_folds(
     """Return the pairs (train, validation) of a file, as `folds` yields them: each part validates once.
 
     Arguments and errors are those of `read_split`; a file of any split will do.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> from mri_tumor.dataset.split import folds
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=10, size=32).select(split="Training")
+    >>> file, made = Path(tempfile.mkdtemp()) / "folds.json", list(folds(pictures, n=2))
+    >>> _ = write_folds(file, made)
+    >>> list(read_folds(file, pictures)) == made
+    True
     """
     catalog, parts = _read(Path(path), catalog, allow_leakage)
     return leave_one_out(catalog, list(parts.values()))

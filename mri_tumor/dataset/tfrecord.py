@@ -72,6 +72,18 @@ def write_tfrecords(
         CatalogError: the catalog is empty, or no picture of it can be read.
         ReadError: a picture cannot be read; names its id.
         ShardError: the folder cannot be written, as on a full disk.
+        MissingExtra: a picture is of a kind that needs an extra, as DICOM does; whatever `on_error` is.
+        MriTumorError: another process is writing this folder.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
+    >>> folder = Path(tempfile.mkdtemp()) / "shards"
+    >>> manifest = write_tfrecords(pictures, folder, preprocess=Preprocess(size=32), shards=2)
+    >>> manifest.sections["data"]["counts"]
+    {'glioma': 5, 'meningioma': 5, 'none': 5, 'pituitary': 5}
+    >>> sorted(path.name for path in folder.iterdir())
+    ['manifest.json', 'part-00000-of-00002.tfrecord', 'part-00001-of-00002.tfrecord']
     """
     plan = _plan(catalog, preprocess, shards, compression, on_error)
     workers = thread_count() if workers is None else check_whole("workers", workers, 1)
@@ -97,6 +109,19 @@ def verify_tfrecords(directory: str | Path) -> Manifest:
         ShardError: a file is missing, additional, damaged or incomplete; names the shard and the record,
             counted from 0.
         ManifestMismatch: the manifest is missing, damaged, or not that of shards.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
+    >>> folder = Path(tempfile.mkdtemp()) / "shards"
+    >>> _ = write_tfrecords(pictures, folder, preprocess=Preprocess(size=32))
+    >>> verify_tfrecords(folder).sections["data"]["count"]
+    20
+    >>> _ = (folder / "part-00000-of-00001.tfrecord").write_bytes(b"")
+    >>> verify_tfrecords(folder)
+    Traceback (most recent call last):
+    ...
+    mri_tumor.errors.ShardError: shard ...
     """
     folder = ShardFolder(directory)
     for _ in track(folder.records(checksums=True), "verifying shards", folder.count):

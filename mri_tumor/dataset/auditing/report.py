@@ -46,6 +46,15 @@ class AuditReport:
         pairs: files with the same picture: enough of them to tie all copies together, and so that every
             leaked picture and every picture under two labels is in one that shows it.
         files: what is odd about single files, in the order of `pictures`.
+
+    >>> import tempfile
+    >>> from mri_tumor.dataset import make_phantoms
+    >>> from mri_tumor.dataset.audit import audit
+    >>> report = audit(make_phantoms(tempfile.mkdtemp(), per_class=5, size=64))
+    >>> print(report.summary().splitlines()[0])
+    20 pictures (16 training, 4 test), 18 distinct; 11 groups, the largest of 4
+    >>> report.leaks[0].train, report.leaks[0].kind
+    ('Training/no_tumor/p0000006-0.png', 'pixel-identical')
     """
 
     classes: tuple[str, ...]
