@@ -193,6 +193,8 @@ def _directories(data: bytes, order: Order, name: str) -> Iterator[_Tags]:
     """Yield every directory in turn."""
     seen = {0}
     place = _number(data, 4, 4, order, name)
+    if not place:
+        raise damaged(name, "is damaged: it has no page")
     while place not in seen:
         seen.add(place)
         yield (tags := _Tags(data, order, place, name))

@@ -268,6 +268,10 @@ def test_pages_in_a_circle() -> None:
     assert "circle" in refusal(bytes(whole))
 
 
+def test_no_page_at_all() -> None:
+    assert "no page" in refusal(b"II*\0" + bytes(100))
+
+
 def test_big_tiff_is_named() -> None:
     assert "BigTIFF" in refusal(b"II+\0\x08\0\0\0" + bytes(50))
     assert "BigTIFF" in refusal(b"MM\0+\0\x08\0\0" + bytes(50))
