@@ -35,6 +35,10 @@ class Outline:
         mask: which pixels it has: bool `(H, W)`, of the size that `read_image` gives.
         polygon: its corners as drawn by hand: float64 `(N, 2)`, x to the right and y down, in pixels from the
             centre of the upper left one.
+
+    >>> outline = Outline(np.eye(3, dtype=np.bool_), np.array([[0.0, 0.0], [2.0, 2.0], [0.0, 2.0]]))
+    >>> int(outline.mask.sum())
+    3
     """
 
     mask: NDArray[np.bool_]
@@ -57,8 +61,17 @@ def scan_figshare(
         Records in the order of their numbers; the id is the file's name.
 
     Raises:
-        CatalogError: the folder holds no such file, or one name twice.
+        CatalogError: the folder holds no such file, one name twice, or a class that is not in `classes`.
         ReadError: a file is damaged, or is none of this set.
+        ArgumentError: the salt is no text, or empty.
+
+    >>> import h5py, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with h5py.File(folder / "1.mat", "w", userblock_size=512, libver="earliest") as file:
+    ...     file["cjdata/label"] = [[2.0]]
+    ...     file["cjdata/PID"] = [[ord(letter)] for letter in "100360"]
+    >>> scan_figshare(folder).labels
+    ('glioma',)
     """
     paths = _files(Path(folder))
     return Catalog((_record(path, salt) for path in track(paths, "reading MATLAB files")), classes)
@@ -67,8 +80,23 @@ def scan_figshare(
 def read_outline(source: str | Path | bytes) -> Outline:
     """Read the tumour's outline from a file of figshare's set.
 
+    Args:
+        source: a path, or the bytes of a file.
+
+    Returns:
+        The outline that the set's authors drew, as a mask and as a polygon.
+
     Raises:
         ReadError: the file is missing or damaged, or is none of this set.
+        ArgumentError: the source is of the wrong type.
+
+    >>> import h5py, io
+    >>> made = io.BytesIO()
+    >>> with h5py.File(made, "w", userblock_size=512, libver="earliest") as file:
+    ...     file["cjdata/image"] = file["cjdata/tumorMask"] = np.eye(3)
+    ...     file["cjdata/tumorBorder"] = [[1.0, 1.0, 3.0, 3.0, 1.0, 3.0]]  # x, y, x, y, ... from 1
+    >>> read_outline(made.getvalue()).polygon.tolist()
+    [[0.0, 0.0], [2.0, 2.0], [0.0, 2.0]]
     """
     data, name = load_bytes(source, MAX_BYTES)
     if not mat.matches(data):
@@ -78,7 +106,9 @@ def read_outline(source: str | Path | bytes) -> Outline:
 
 
 def official_folds(catalog: Catalog, path: str | Path) -> Iterator[tuple[Catalog, Catalog]]:
-    """Yield the authors' five pairs (train, validation), which keep patients together.
+    """Yield the authors' pairs (train, validation), which keep patients together.
+
+    There is a pair for every fold that the catalog has pictures of: five for the whole set.
 
     Args:
         catalog: from `scan_figshare`.
@@ -87,6 +117,14 @@ def official_folds(catalog: Catalog, path: str | Path) -> Iterator[tuple[Catalog
     Raises:
         ReadError: the file is missing or damaged.
         CatalogError: it does not say the fold of a picture.
+
+    >>> import h5py, tempfile
+    >>> path = Path(tempfile.mkdtemp(), "cvind.mat")
+    >>> with h5py.File(path, "w", userblock_size=512, libver="earliest") as file:
+    ...     file["cvind"] = [[1.0, 2.0, 1.0]]
+    >>> catalog = Catalog([Record(f"{n}.mat", Path(f"{n}.mat"), "glioma") for n in (1, 2, 3)], CLASSES)
+    >>> [validation.ids for _, validation in official_folds(catalog, path)]
+    [('1.mat', '3.mat'), ('2.mat',)]
     """
     data, name = load_bytes(path, MAX_BYTES)
     fold_of = mat.numbers_of(data, "cvind", name, most=_MOST_SLICES).ravel()

@@ -83,6 +83,17 @@ class Slices:
 
         Args:
             directory: made if it is not there.
+
+        Returns:
+            The paths, in the order of the slices.
+
+        Raises:
+            OSError: the folder cannot be made or written to.
+
+        >>> import tempfile
+        >>> slices = Slices(np.zeros((5, 2, 3), np.uint8), tuple(range(5)), (), "p1", "t1")
+        >>> [path.name for path in slices[1:3].to_png(tempfile.mkdtemp())]
+        ['p1-t1-0001.png', 'p1-t1-0002.png']
         """
         paths = [Path(directory) / f"{self.group}-{self.name}-{number:04d}.png" for number in self.numbers]
         for path, image in zip(paths, self.images, strict=True):
@@ -115,7 +126,7 @@ def read_slices(
             looked into), a DICOM file of one or more frames, or a NIfTI file (`.nii`, `.nii.gz`).
         axis: `"axial"`, `"coronal"` or `"sagittal"`, shown as radiologists look at it. None takes DICOM as it
             was scanned, and NIfTI axial. Nothing is resampled: thick slices seen from the side look squashed.
-        volume: which one, from 0, of a NIfTI file with several.
+        volume: which one, from 0, of a NIfTI file with several; not for DICOM.
         group: letters, digits and `_`; None hashes the patient's id, else the study, else the file's bytes.
         salt: what makes that hash another one in each project; pass a secret one before you pass files on.
         max_pixels: the greatest number of pixels of all slices, known before one is decoded.
@@ -123,11 +134,19 @@ def read_slices(
         modality: the only modality of DICOM files that is taken; None takes all.
         burned_in: whether DICOM files are taken that say that text is burned into their picture.
 
+    Returns:
+        The slices, who they are of as a group, and where they lie.
+
     Raises:
-        ReadError: a file is damaged, too large or not wanted; the folder holds several series, none, or
-            slices of several sizes, directions or time points. A gap is only a logged warning.
+        ReadError: a file cannot be opened, is damaged, too large or not wanted; the folder holds several
+            series, none, or slices of several sizes, directions or time points. A gap is only logged.
         ArgumentError: an argument is of the wrong type or value.
         MissingExtra: what reads such files is not installed.
+
+    >>> from pydicom.data import get_testdata_file
+    >>> slices = read_slices(get_testdata_file("MR_small.dcm"), group="p1")
+    >>> slices.images.shape, slices.group
+    ((1, 64, 64), 'p1')
     """
     check_axis(axis)
     check_limit("max_pixels", max_pixels)

@@ -49,8 +49,13 @@ def read_nifti(
     Raises:
         ReadError: the file is missing, damaged, cut off or too large, holds colours or complex numbers, or
             has several volumes and `volume` does not say which.
-        ArgumentError: `volume` is not one of the file's.
+        ArgumentError: an argument is of the wrong type, or `volume` is not one of the file's.
         MissingExtra: nibabel is not installed.
+
+    >>> import nibabel
+    >>> image = nibabel.Nifti1Image(np.arange(24, dtype=np.int16).reshape(2, 3, 4), np.eye(4))
+    >>> read_nifti(image.to_bytes()).shape, read_nifti(image.to_bytes(), axis="coronal").shape
+    ((4, 3, 2), (3, 4, 2))
     """
     check_axis(axis)
     check_limit("max_pixels", max_pixels)
