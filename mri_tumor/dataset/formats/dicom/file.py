@@ -7,6 +7,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from io import BytesIO
 from typing import TYPE_CHECKING
 
@@ -100,7 +101,7 @@ def _guessed(implicit: bool | None, little: bool | None) -> "UID":
 
 @contextmanager
 def _muted() -> Iterator[None]:
-    thread, loggers = threading.get_ident(), _talkative()
+    thread, loggers = threading.get_ident(), _talkative(len(logging.root.manager.loggerDict))
 
     def from_elsewhere(record: logging.LogRecord) -> bool:
         return record.thread != thread
@@ -114,17 +115,15 @@ def _muted() -> Iterator[None]:
             logger.removeFilter(from_elsewhere)
 
 
-def _talkative() -> list[logging.Logger]:
+@lru_cache(maxsize=1)
+def _talkative(_known: int) -> tuple[logging.Logger, ...]:
     """Return the loggers of pydicom and its decoders: a logger's filters do not go for those below it.
 
-    All of them are there once pydicom is imported, which loads its decoders.
+    Args:
+        _known: how many loggers there are: they are looked through again when there are more.
     """
-    known = list(logging.root.manager.loggerDict.items())
-    return [
-        logger
-        for name, logger in known
-        if isinstance(logger, logging.Logger) and name.partition(".")[0] in _TALKATIVE
-    ]
+    names = list(logging.root.manager.loggerDict)
+    return tuple(logging.getLogger(name) for name in names if name.partition(".")[0] in _TALKATIVE)
 
 
 def _inflated(data: bytes, name: str, *, whole: bool) -> bytes:
