@@ -150,6 +150,8 @@ def _undo_or_end_swap(path: Path, old: Path) -> None:
     """Mend what a process left that was killed in a swap: between its two renames, or after the second."""
     if not old.exists():
         return
+    if path.is_dir() and not any(path.iterdir()):
+        path.rmdir()  # somebody made it anew since
     if path.exists():
         shutil.rmtree(old)  # the new folder is in its place, and the next swap needs this name
     else:

@@ -186,8 +186,11 @@ class TestResumedFolder:
         assert names(tmp_path / "set") == (["a", "b"] if same else ["b"])
         assert names(tmp_path) == ["set"]
 
-    def test_a_folder_lost_between_two_renames_comes_back(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("made_anew", [False, True])
+    def test_a_folder_lost_between_two_renames_comes_back(self, tmp_path: Path, made_anew: bool) -> None:
         work = self.left(tmp_path / "set", "one")
+        if made_anew:
+            (tmp_path / "set").mkdir()
         (work / "old").mkdir()
         (work / "old" / "mine").write_text("years of work")
         with pytest.raises(ValueError, match="stop"), whole_folder(tmp_path / "set", key="two"):
