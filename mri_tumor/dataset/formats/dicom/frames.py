@@ -1,9 +1,7 @@
 """Where a DICOM file says something about one of its frames: per frame, shared by all, or at the top."""
 
-from collections.abc import Sequence
+from collections.abc import MutableSequence, Sequence
 from typing import TYPE_CHECKING
-
-from mri_tumor.dataset.formats.dicom.header import values
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -17,12 +15,17 @@ def places_of(dataset: "Dataset", frame: int) -> Sequence["Dataset"]:
             all share some; each group is a sequence of one item (DICOM PS3.3, C.7.6.16).
         frame: which one, from 0.
     """
-    own, shared = (
-        values(dataset, "PerFrameFunctionalGroupsSequence"),
-        values(dataset, "SharedFunctionalGroupsSequence"),
-    )
-    groups = [*own[frame : frame + 1], *shared[:1]]
+    groups = [
+        *_nth(dataset, "PerFrameFunctionalGroupsSequence", frame),
+        *_nth(dataset, "SharedFunctionalGroupsSequence", 0),
+    ]
     return [*(item for group in groups for item in _items(group)), dataset]
+
+
+def _nth(dataset: "Dataset", keyword: str, place: int) -> Sequence["Dataset"]:
+    """Return one item of a sequence, if it is there; the others are not looked at, as they may be many."""
+    found = dataset.get(keyword)
+    return found[place : place + 1] if isinstance(found, MutableSequence) else ()
 
 
 def _items(group: "Dataset") -> Sequence["Dataset"]:
