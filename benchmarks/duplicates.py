@@ -6,8 +6,8 @@
 a change at a time, and are searched for together with the whole set. A copy is found if the pairs tie it to
 its picture. Recall with its 95 % interval (Clopper and Pearson 1934).
 *Other pictures*: every pair of two of figshare's 3064 slices is a pair of different pictures, neighbouring
-slices of one patient among them. The details' threshold was chosen with them in sight; the
-odd-numbered blocks of slices are a row of their own. The bound is the upper end of the one-sided 95 % interval.
+slices of one patient among them. The details' threshold was chosen with them in sight; the odd-numbered
+blocks of slices are a row of their own. The bound is the upper end of the one-sided 95 % interval.
 *Known copies*: what is known of sartaj (`SARTAJ_GROUPS.csv`): identical pictures, test pictures with
 near-duplicates in training, and the figshare slice that a picture is. Every further pair goes into
 `--sheets FOLDER` as pictures to look at, with as many of those that were known as make 100; the verdicts are
