@@ -7,6 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mri_tumor.dataset.reader import read_image
+from mri_tumor.errors import ReadError
+
 PATIENT, PATIENT_ID = "Roentgen^Wilhelmine", "WR-18950212"
 
 
@@ -96,3 +99,20 @@ def make_dicom() -> Callable[..., bytes]:
     """Return `dicom_bytes`; a test that asks for it is skipped without pydicom."""
     pytest.importorskip("pydicom")
     return dicom_bytes
+
+
+@pytest.fixture(scope="session")
+def picture_or_refusal() -> Callable[[bytes], np.ndarray | None]:
+    """Return a function of a file's bytes: the picture, None if it is refused; all else fails the test."""
+
+    def read(data: bytes) -> np.ndarray | None:
+        try:
+            image = read_image(data, max_pixels=1_000_000)
+        except ReadError:
+            return None
+        assert image.dtype == np.uint8
+        assert image.ndim == 2
+        assert image.size > 0
+        return image
+
+    return read

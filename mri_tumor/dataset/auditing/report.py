@@ -43,8 +43,9 @@ class AuditReport:
         classes: the class names in order.
         pictures: every picture, the training pictures first.
         distinct: how many different pictures there are among those that can be read.
-        pairs: files with the same picture: enough of them to tie all copies together, and so that every
-            leaked picture and every picture under two labels is in one that shows it.
+        pairs: files with the same picture: enough of them to tie all copies together, and so that a leaked
+            picture, or one under two labels, is in one that shows it, if it is a copy of one of the 8 of its
+            set that are nearest to it on the other side or under the other label.
         files: what is odd about single files, in the order of `pictures`.
 
     >>> import tempfile

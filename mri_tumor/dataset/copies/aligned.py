@@ -22,7 +22,7 @@ CORRELATION = 0.95
 """Copies that lie over each other correlate at least this much."""
 
 DETAIL = 0.98
-"""Details of copies correlate at least this much; of neighbouring slices of 3064 pictures by .967 at most."""
+"""Details of copies correlate at least this much, those of neighbouring slices less."""
 
 _COARSE = 32
 _COARSE_STEPS, _FINE_STEPS = 8, 10

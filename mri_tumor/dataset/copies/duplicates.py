@@ -88,12 +88,12 @@ def _small(image: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def near_duplicates(pictures: Sequence[Fingerprint], keys: Keys | None = None) -> Iterator[Match]:
-    """Yield pairs of near-duplicates, and all of them unless a picture has many.
+    """Yield pairs of near-duplicates: so many that they tie every set of copies together.
 
-    Of a set of many copies so many pairs are yielded that they tie the set together; besides, each picture
-    comes with one of every other key that its set holds, if one of the 8 nearest is a copy of it. Time grows
-    little faster than the number of pictures (`benchmarks/results/duplicates_scale.csv`). The same pictures
-    give the same pairs, however many threads there are.
+    Besides, each picture comes with one of every other key that its set holds, if one of the 8 nearest that
+    have it is a copy of the picture. Time grows little faster than the number of pictures
+    (`benchmarks/results/duplicates_scale.csv`). The same pictures give the same pairs, however many threads
+    there are.
 
     Args:
         pictures: what is compared.

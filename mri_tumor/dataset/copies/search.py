@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     _Laid = tuple[Grey, Grey, Shift]
 
 CORRELATION = 0.99
-"""Thumbnails that correlate at least this much are looked at closer, all of them."""
+"""Thumbnails that correlate at least this much are looked at closer, unless their sets are tied already."""
 
 Found = tuple[int, int, float, str]
 """Two places, the lower first, the correlation, and how the second is got from the first."""
