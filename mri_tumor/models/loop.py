@@ -119,7 +119,7 @@ def _judges(recipe: Recipe) -> list[Any]:
     # Without patience the best epoch is kept all the same; only the stopping goes.
     patience = recipe.patience or recipe.epochs + 1
     judges = [keras.callbacks.EarlyStopping("val_loss", patience=patience, restore_best_weights=True)]
-    if recipe.lr_patience is not None:
+    if recipe.schedule == "plateau":
         judges.append(
             keras.callbacks.ReduceLROnPlateau(
                 "val_loss",

@@ -1,26 +1,44 @@
 """Every choice of a training run in one frozen object that is written into the run's manifest."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
+from mri_tumor.models.choices import Check, flag, number, numbers, one_of, optional, whole
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.augment import Augment
 
-CLASS_WEIGHTS = ("balanced", "none")
-"""What `Recipe.class_weights` may be."""
-
-_NUMBERS: tuple[tuple[str, str, Callable[[float], bool]], ...] = (
-    ("learning_rate", "above 0", lambda value: value > 0),
-    ("weight_decay", "from 0", lambda value: value >= 0),
-    ("lr_factor", "between 0 and 1", lambda value: 0 < value < 1),
-    ("min_learning_rate", "from 0", lambda value: value >= 0),
-)
+PRESETS: dict[str, dict[str, Any]] = {
+    "fast": {"head_solver": "lbfgs", "copies": 0, "tta": "mirror"},
+    "standard": {
+        "head_solver": "lbfgs",
+        "copies": 2,
+        "tta": "mirror",
+        "fine_epochs": 12,
+        "batch_size": 16,
+        "schedule": "cosine",
+        "warmup": 1,
+        "clip_norm": 1.0,
+        "ema": 0.98,
+    },
+    "best": {
+        "head_solver": "lbfgs",
+        "copies": 4,
+        "tta": "mirror",
+        "fine_epochs": 12,
+        "batch_size": 16,
+        "schedule": "cosine",
+        "warmup": 1,
+        "clip_norm": 1.0,
+        "ema": 0.98,
+        "folds": 5,
+    },
+}
+"""What `Recipe.preset` knows: name -> the fields that differ from the defaults."""
 
 
 def _default_augment() -> "Augment":
@@ -33,31 +51,63 @@ def _default_augment() -> "Augment":
 class Recipe:
     """Every training choice; the defaults suit a frozen pretrained backbone and a small network alike.
 
+    A run has one or two phases. The first trains what is free in the network that is given: the whole of it,
+    or the head of a frozen backbone. If `fine_epochs` is above 0, a second one goes on with the top of the
+    backbone as well, at its own smaller rate.
+
     Args:
-        epochs: at most so many passes over the training pictures, 1 or more. With cached features a pass
-            covers the originals and all their copies.
+        epochs: at most so many passes over the training pictures in the first phase, 1 or more. With cached
+            features a pass covers the originals and all their copies.
         batch_size: pictures a step, 1 or more.
-        learning_rate: AdamW's step size at the start, above 0.
+        learning_rate: AdamW's step size in the first phase, above 0; where it starts, or with a warm-up what
+            it rises to.
         weight_decay: AdamW's decoupled decay a step, as a share of the learning rate; 0 or more. It does not
             touch biases and normalisation.
+        schedule: `"plateau"` multiplies the rate by `lr_factor` after `lr_patience` epochs without a lower
+            validation loss; `"cosine"` lets it fall to `min_learning_rate` along half a cosine; `"constant"`
+            keeps it.
+        warmup: epochs in which the rate rises in a straight line from 0 at the beginning of a phase, from 0.
+        lr_patience: see `schedule`, 1 or more.
+        lr_factor: see `schedule`, between 0 and 1, both excluded.
+        min_learning_rate: the rate is not reduced below this, 0 or more.
+        patience: stop a phase after so many epochs without a lower validation loss, 1 or more; None never
+            stops. The best epoch is kept in any case.
+        fine_epochs: at most so many epochs of the second phase, 0 for none. It needs a frozen backbone.
+        fine_share: the share of the backbone's layers that the second phase trains, counted from the
+            features down, above 0, up to 1. Batch normalisation with given weights stays as it is.
+        fine_learning_rate: the step size of the second phase, above 0.
+        head_solver: how the layers after cached features are fitted: `"adamw"` in steps, or `"lbfgs"`, which
+            needs one dense layer there and finds the optimum of its logistic regression with an L2 penalty.
+        strengths: with `"lbfgs"` the penalties that are tried, each above 0: the inverse of the weight of
+            the data, as scikit-learn's C. The one with the lowest validation loss is taken.
         augment: how training pictures are varied, None for not at all. A whole network sees another variation
             in every epoch; a frozen backbone sees the originals and `copies` variations.
         copies: augmented copies of every training picture whose features are cached, 0 or more. Counts only
             where features are cached and `augment` is given.
         cache_features: compute a frozen backbone's features once and train the layers after it on those.
             False runs the whole network on line.
+        mixup: blend pictures and labels by `dataset.MixUp` with this alpha, from 0 (not at all) to 100.
+        label_smoothing: the share of each label that is spread over all classes, from 0 to below 1.
         class_weights: `"balanced"` weighs a picture by total / (classes x pictures of its class), so that
-            every class counts the same; `"none"` weighs all pictures alike.
-        patience: stop after so many epochs without a lower validation loss, 1 or more; None never stops.
-        lr_patience: reduce the learning rate after so many epochs without a lower validation loss, 1 or
-            more; None never reduces it.
-        lr_factor: what the learning rate is multiplied by then, between 0 and 1, both excluded.
-        min_learning_rate: the learning rate is not reduced below this, 0 or more.
-        seed: what shuffling, augmentation and dropout are drawn from, together with the epoch; from 0 to
-            2**31 - 1.
+            every class counts the same; `"sampling"` draws every class equally often instead; `"none"` takes
+            all pictures alike.
+        ema: the momentum of a moving average of the weights which is validated and kept instead of the
+            weights themselves, between 0 and 1; None for none.
+        clip_norm: the gradients' common norm is cut to this, above 0; None leaves it.
+        folds: train so many networks, each validated on another part of training and validation pictures
+            together, and answer by the mean of their logits, 2 or more; None trains one network.
+        tta: `"mirror"` answers by the mean of the logits of a picture and its mirror image (test-time
+            augmentation); `"none"` by the picture alone.
+        precision: `"mixed_bfloat16"` or `"mixed_float16"` compute in half precision; weights, logits and the
+            finished classifier are float32 in any case.
+        devices: `"one"` device; `"mirrored"` spreads each batch over all GPUs of this machine; `"workers"`
+            over several machines, as `TF_CONFIG` names them.
+        tensorboard: write logs for TensorBoard into the run's folder.
+        seed: what shuffling, augmentation, MixUp and dropout are drawn from, together with epoch and index;
+            from 0 to 2**31 - 1.
 
     Raises:
-        ArgumentError: a value is outside its range.
+        ArgumentError: a value is outside its range, or fields contradict each other.
 
     >>> recipe = Recipe(epochs=5, augment=None)
     >>> Recipe.from_dict(recipe.to_dict()) == recipe
@@ -70,31 +120,58 @@ class Recipe:
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 1e-2
+    schedule: str = "plateau"
+    warmup: int = 0
+    lr_patience: int = 3
+    lr_factor: float = 0.5
+    min_learning_rate: float = 1e-6
+    patience: int | None = 8
+    fine_epochs: int = 0
+    fine_share: float = 0.3
+    fine_learning_rate: float = 1e-5
+    head_solver: str = "adamw"
+    strengths: tuple[float, ...] = (0.001, 0.003, 0.01, 0.03)
     augment: "Augment | None" = field(default_factory=_default_augment)
     copies: int = 2
     cache_features: bool = True
+    mixup: float = 0.0
+    label_smoothing: float = 0.0
     class_weights: str = "balanced"
-    patience: int | None = 8
-    lr_patience: int | None = 3
-    lr_factor: float = 0.5
-    min_learning_rate: float = 1e-6
+    ema: float | None = None
+    clip_norm: float | None = None
+    folds: int | None = None
+    tta: str = "none"
+    precision: str = "float32"
+    devices: str = "one"
+    tensorboard: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            _check_whole(name, getattr(self, name), 1)
-        for name in ("patience", "lr_patience"):
-            if getattr(self, name) is not None:
-                _check_whole(name, getattr(self, name), 1, " or None")
-        _check_whole("copies", self.copies, 0)
-        _check_whole("seed", self.seed, 0)
-        if self.seed >= 2**31:
-            raise ArgumentError(f"seed is {self.seed}", "a whole number below 2**31", "pass seed=0")
-        for name, expected, good in _NUMBERS:
-            _check_number(name, getattr(self, name), expected, good)
-            # 1 and 1.0 are the same recipe and must have the same digest.
-            object.__setattr__(self, name, float(getattr(self, name)))
-        _check_choices(self)
+        for name, check in _CHECKS.items():
+            object.__setattr__(self, name, check(name, getattr(self, name)))
+        _check_augment(self.augment)
+        _check_together(self)
+
+    @classmethod
+    def preset(cls, name: str, **changes: Any) -> Self:
+        """Return a named recipe, with some fields changed.
+
+        * `"fast"`: a frozen backbone's features, once, and the optimum of the head: a minute on two cores.
+        * `"standard"`: the same with augmented copies, then the top of the backbone in small steps.
+        * `"best"`: `standard` on five folds, answered by all five networks together.
+
+        Raises:
+            ArgumentError: the name or a field is unknown, or a value is outside its range.
+
+        >>> Recipe.preset("fast", seed=3).head_solver
+        'lbfgs'
+        """
+        if name not in PRESETS:
+            raise ArgumentError(
+                f"there is no preset {name!r}", f"one of {', '.join(PRESETS)}", "correct the name"
+            )
+        _check_known(changes)
+        return cls(**(PRESETS[name] | changes))
 
     def replace(self, **changes: Any) -> Self:
         """Return a recipe with some fields changed.
@@ -108,6 +185,7 @@ class Recipe:
     def to_dict(self) -> dict[str, Any]:
         """Return the recipe as a JSON object."""
         card = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        card["strengths"] = list(self.strengths)
         return card | {"augment": None if self.augment is None else self.augment.to_dict()}
 
     @classmethod
@@ -135,6 +213,53 @@ class Recipe:
         return digest_of(self.to_dict())
 
 
+def _positive(value: float) -> bool:
+    return value > 0
+
+
+def _from_zero(value: float) -> bool:
+    return value >= 0
+
+
+def _inside(value: float) -> bool:
+    return 0 < value < 1
+
+
+_CHECKS: dict[str, Check] = {
+    "epochs": whole(1),
+    "batch_size": whole(1),
+    "learning_rate": number("above 0", _positive),
+    "weight_decay": number("from 0", _from_zero),
+    "schedule": one_of("plateau", "cosine", "constant"),
+    "warmup": whole(0),
+    "lr_patience": whole(1),
+    "lr_factor": number("between 0 and 1", _inside),
+    "min_learning_rate": number("from 0", _from_zero),
+    "patience": optional(whole(1)),
+    "fine_epochs": whole(0),
+    "fine_share": number("above 0, up to 1", lambda value: 0 < value <= 1),
+    "fine_learning_rate": number("above 0", _positive),
+    "head_solver": one_of("adamw", "lbfgs"),
+    "strengths": numbers("above 0", _positive),
+    "copies": whole(0),
+    "cache_features": flag,
+    "mixup": number("from 0 to 100", lambda value: 0 <= value <= 100),
+    "label_smoothing": number("from 0 to below 1", lambda value: 0 <= value < 1),
+    "class_weights": one_of("balanced", "sampling", "none"),
+    "ema": optional(number("between 0 and 1", _inside)),
+    "clip_norm": optional(number("above 0", _positive)),
+    "folds": optional(whole(2)),
+    "tta": one_of("none", "mirror"),
+    "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
+    "devices": one_of("one", "mirrored", "workers"),
+    "tensorboard": flag,
+    "seed": whole(0, below=2**31),
+}
+
+_STEPS_ONLY = ("mixup", "label_smoothing", "ema", "clip_norm", "warmup")
+"""Fields that mean something only where weights are changed step by step."""
+
+
 def _check_known(given: Mapping[str, Any]) -> None:
     known = [item.name for item in dataclasses.fields(Recipe)]
     unknown = [str(name) for name in given if name not in known]
@@ -144,37 +269,33 @@ def _check_known(given: Mapping[str, Any]) -> None:
         )
 
 
-def _check_whole(name: str, value: Any, least: int, more: str = "") -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ArgumentError(
-            f"{name} is {value!r}",
-            f"a whole number from {least}{more}",
-            f"pass {name}={max(least, 1)} or more",
-        )
-
-
-def _check_number(name: str, value: Any, expected: str, good: Callable[[float], bool]) -> None:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or not good(value):
-        raise ArgumentError(
-            f"{name} is {value!r}", f"a number {expected}", f"leave {name} out for the default"
-        )
-
-
-def _check_choices(recipe: Recipe) -> None:
+def _check_augment(augment: Any) -> None:
     from mri_tumor.dataset.augment import Augment
 
-    if recipe.augment is not None and not isinstance(recipe.augment, Augment):
+    if augment is not None and not isinstance(augment, Augment):
+        raise ArgumentError(f"augment is {augment!r:.60}", "an Augment or None", "pass augment=Augment()")
+
+
+def _check_together(recipe: Recipe) -> None:
+    """Refuse fields that would be set aside in silence."""
+    if recipe.head_solver != "lbfgs":
+        return
+    if not recipe.cache_features:
         raise ArgumentError(
-            f"augment is {recipe.augment!r:.60}", "an Augment or None", "pass augment=Augment()"
+            "head_solver is 'lbfgs' without cached features",
+            "cache_features=True, since the solver sees all features at once",
+            'pass head_solver="adamw", or cache the features',
         )
-    if not isinstance(recipe.cache_features, bool):
+    if recipe.class_weights == "sampling":
         raise ArgumentError(
-            f"cache_features is {recipe.cache_features!r}", "True or False", "pass one of them"
-        )
-    if recipe.class_weights not in CLASS_WEIGHTS:
-        raise ArgumentError(
-            f"class_weights is {recipe.class_weights!r}",
-            f"one of {', '.join(CLASS_WEIGHTS)}",
+            "class_weights is 'sampling' with head_solver='lbfgs', which draws nothing",
+            "'balanced', which has the same aim, or 'none'",
             'pass class_weights="balanced"',
+        )
+    unused = [name for name in _STEPS_ONLY if getattr(recipe, name)]
+    if unused and not recipe.fine_epochs:
+        raise ArgumentError(
+            f"{', '.join(unused)} with head_solver='lbfgs' and no second phase, where there are no steps",
+            "head_solver='adamw', or fine_epochs above 0",
+            f"leave {', '.join(unused)} out",
         )
