@@ -46,13 +46,16 @@ def grid(
     return figure
 
 
-def curves(history: Mapping[str, Sequence[float]], *, best_epoch: int | None = None) -> Figure:
+def curves(
+    history: Mapping[str, Sequence[float]], *, best_epoch: int | None = None, strengths: Sequence[str] = ()
+) -> Figure:
     """Draw loss and accuracy by epoch, training and validation together.
 
     Args:
         history: column -> one value an epoch; `loss`, `val_loss`, `accuracy` and `val_accuracy` are drawn if
             they are there.
         best_epoch: the epoch that was kept, counted from 0; marked by a line.
+        strengths: names of the values, where they are no epochs but strengths of a penalty.
     """
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, name in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
@@ -64,8 +67,12 @@ def curves(history: Mapping[str, Sequence[float]], *, best_epoch: int | None = N
         if name == "accuracy":
             axes.set_ylim(0, 1.02)
         axes.set_title(name)
-        axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        if strengths:
+            axes.set_xlabel("strength (inverse penalty)")
+            axes.set_xticks(range(len(strengths)), strengths)
+        else:
+            axes.set_xlabel("epoch")
+            axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)

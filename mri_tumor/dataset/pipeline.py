@@ -107,22 +107,32 @@ class Examples:
         seed: int = 0,
         epoch: int = 0,
         *,
+        order: Any = None,
         worker: int = 0,
         workers: int = 1,
     ) -> tf.data.Dataset:
-        """Return one epoch as batches; arguments and elements as in `load`."""
+        """Return one epoch as batches; arguments and elements as in `load`, and `order` besides.
+
+        Args:
+            batch_size, augment, shuffle, seed, epoch, worker, workers: as in `load`.
+            order: which pictures to give, whole numbers (n,) from 0, in this order unless `shuffle` mixes
+                them. `i` is the picture at position `i % count`; what is drawn for it follows `i`, which is
+                also its `"index"`, so that `i + count` is the same picture varied anew. None gives every
+                picture once.
+        """
         check_whole("batch_size", batch_size, 1)
         _check_augment(augment)
         _check_workers(batch_size, worker, workers)
-        order = shuffled(self.count, seed, epoch)
-        if not shuffle:
-            order = np.arange(self.count, dtype=np.int64)
+        order = self._order(order)
+        if shuffle:
+            order = order[shuffled(len(order), seed, epoch)]
         labels, ids = tf.constant(self.label_indices), tf.constant(self.ids)
 
         def finish(places: Any, images: Any) -> dict[str, Any]:
             if augment is not None:
                 images = augment(images, places, seed=seed, epoch=epoch)
-            chosen = {"label": tf.gather(labels, places), "id": tf.gather(ids, places)}
+            rows = places % self.count
+            chosen = {"label": tf.gather(labels, rows), "id": tf.gather(ids, rows)}
             return {"image": images, **chosen, "index": places}
 
         def cut(batch: Any) -> Any:
@@ -137,6 +147,18 @@ class Examples:
         data.preprocess = self.preprocess
         return data
 
+    def _order(self, order: Any) -> NDArray[np.int64]:
+        if order is None:
+            return np.arange(self.count, dtype=np.int64)
+        places = np.asarray(order)
+        if places.ndim != 1 or not np.issubdtype(places.dtype, np.integer) or not places.size:
+            raise ArgumentError(
+                f"order is {places.dtype} {places.shape}", "whole numbers (n,), n from 1", "pass positions"
+            )
+        if places.min() < 0:
+            raise ArgumentError(f"order holds {places.min()}", "numbers from 0", "count the pictures from 0")
+        return places.astype(np.int64)
+
     def _read(self, on_error: OnError) -> Any:
         size = self.preprocess.size
         shape = (self._store.most, size, size, 1)
@@ -149,11 +171,11 @@ class Examples:
         return as_tensor(kept[:count])
 
     def _gathered(self, order: NDArray[np.int64], batch_size: int, cut: Cut) -> tf.data.Dataset:
-        images = self._images
+        images, count = self._images, self.count
 
         def chosen(batch: Any) -> tuple[Any, Any]:
             places = cut(batch)
-            return places, tf.gather(images, places)
+            return places, tf.gather(images, places % count)
 
         batches = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
         return batches.map(tf.autograph.experimental.do_not_convert(chosen))
@@ -164,7 +186,7 @@ class Examples:
         parts = [cut(order[start : start + batch_size]) for start in range(0, len(order), batch_size)]
 
         def batches() -> Iterator[tuple[NDArray[np.int64], NDArray[np.uint8]]]:
-            stream = self._store.pictures(np.concatenate(parts))
+            stream = self._store.pictures(np.concatenate(parts) % self.count)
             for part in parts:
                 pictures = list(islice(stream, len(part)))
                 yield part, np.array(pictures, np.uint8).reshape(-1, size, size, 1)

@@ -1,7 +1,7 @@
 """Networks of `keras.applications`, with their ImageNet weights or without."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,32 @@ _SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
 _ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
 
 
-def mobilenet_v2(image: Any, *, weights: str | Path | None = None, alpha: float = 1.0) -> Any:
+_DEPTHS = {
+    "mobilenet_v2": (
+        "block_6_expand_relu",
+        "block_10_project_BN",
+        "block_13_expand_relu",
+        "block_16_expand_relu",
+        "out_relu",
+    )
+}
+"""The layers whose outputs are pooled, from the picture's side to the last one."""
+
+
+def mobilenet_v2(
+    image: Any, *, weights: str | Path | None = None, alpha: float = 1.0, depths: int = 5
+) -> Any:
     """Return the pooled features of MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381).
 
     Args:
         image: symbolic uint8 (size, size, 1).
         weights: None (random), `"imagenet"` (fetched by Keras) or a file of weights without the top layer.
         alpha: width of the network: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
+        depths: at how many depths features are pooled, from 1 (the last layer) to 5. The early layers of a
+            network that knows photographs tell more about MR pictures than its last one alone.
 
     Raises:
-        ArgumentError: the width is another, or the weights cannot be had or do not fit.
+        ArgumentError: width or depths are others, or the weights cannot be had or do not fit.
     """
     if alpha not in _ALPHAS:
         raise ArgumentError(f"alpha is {alpha!r}", f"one of {', '.join(map(str, _ALPHAS))}", "pass alpha=1.0")
@@ -33,7 +49,22 @@ def mobilenet_v2(image: Any, *, weights: str | Path | None = None, alpha: float 
     )
     file = f"mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_224_no_top.h5"
     _fill(network, weights, keras.applications.MobileNetV2, file, alpha=alpha)
-    return layers.GlobalAveragePooling2D(name="features")(network.output)
+    return _pooled(network, _DEPTHS["mobilenet_v2"], depths)
+
+
+def _pooled(network: Any, names: Sequence[str], depths: int) -> Any:
+    """Return the means over the maps of the last `depths` of these layers, one after the other."""
+    if isinstance(depths, bool) or not isinstance(depths, int) or not 1 <= depths <= len(names):
+        raise ArgumentError(
+            f"depths is {depths!r}", f"a whole number from 1 to {len(names)}", f"pass depths={len(names)}"
+        )
+    outputs = [network.get_layer(name).output for name in names[-depths:]]
+    if depths == 1:
+        return layers.GlobalAveragePooling2D(name="features")(outputs[0])
+    means = [
+        layers.GlobalAveragePooling2D(name=f"mean_{place}")(output) for place, output in enumerate(outputs)
+    ]
+    return layers.Concatenate(name="features")(means)
 
 
 def _colour(grey: Any) -> Any:

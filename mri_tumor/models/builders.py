@@ -140,6 +140,21 @@ def set_frozen(model: Any, frozen: bool) -> None:
         layer.trainable = not (frozen or (given and isinstance(layer, layers.BatchNormalization)))
 
 
+def free_top(model: Any, share: float) -> None:
+    """Let the last layers before the features be trained; compile the model afterwards.
+
+    Batch normalisation of a network with given weights stays frozen, as in `set_frozen`.
+
+    Args:
+        model: its backbone is frozen.
+        share: of the backbone's layers that have weights, above 0, up to 1; at least one is freed.
+    """
+    given = _value_of_weights(model) is not None
+    weighty = [layer for layer in backbone(model).layers if layer.weights]
+    for layer in weighty[-max(1, round(share * len(weighty))) :]:
+        layer.trainable = not (given and isinstance(layer, layers.BatchNormalization))
+
+
 def _builder(name: str) -> Callable[..., Any]:
     if not isinstance(name, str) or name not in _BUILDERS:
         raise ArgumentError(

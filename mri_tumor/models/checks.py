@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from mri_tumor.errors import LeakageError, ManifestMismatch, TrainingError
+from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, TrainingError
+from mri_tumor.models.builders import backbone
+from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen
 from mri_tumor.models.sources import Source
 
@@ -57,6 +59,40 @@ def check_leaks(train: Known, validation: Known, *, allow: bool) -> dict[str, An
         "shared_pictures": len(shared.pictures),
         "shared_groups": len(shared.groups),
     }
+
+
+def check_recipe(recipe: Recipe, network: Any, *, cached: bool, refit: bool) -> None:
+    """Refuse what a recipe asks for and this run cannot give, before anything is computed.
+
+    Raises:
+        ArgumentError: it does; the error names the fields.
+    """
+    frozen = not backbone(network).trainable_weights
+    if recipe.fine_epochs and not frozen:
+        raise ArgumentError(
+            f"fine_epochs is {recipe.fine_epochs} for {network.name}, which is trained as a whole already",
+            "a frozen backbone whose top a second phase frees",
+            "build the model with frozen=True, or pass fine_epochs=0",
+        )
+    if recipe.head_solver == "lbfgs" and not cached:
+        reason = "plain Datasets, whose features are not cached" if frozen else "a backbone that is not frozen"
+        raise ArgumentError(
+            f"head_solver is 'lbfgs' with {reason}",
+            "a frozen backbone, and Catalogs or shard folders",
+            'build the model with pretrained weights, or pass head_solver="adamw"',
+        )
+    if recipe.mixup and cached and not recipe.fine_epochs:
+        raise ArgumentError(
+            f"mixup is {recipe.mixup} while only a head is trained, on features",
+            "a phase in which the network sees pictures",
+            "pass cache_features=False, fine_epochs above 0, or mixup=0",
+        )
+    if recipe.folds and refit:
+        raise ArgumentError(
+            f"refit=True with folds={recipe.folds}, whose networks learn from all pictures between them",
+            "one of the two",
+            "leave refit out",
+        )
 
 
 def _check_counts(train: Source, validation: Source) -> None:

@@ -30,7 +30,9 @@ class Features(NamedTuple):
     labels: NDArray[np.int64]
 
 
-def compute_features(backbone: Any, batches: Iterable[Any], *, total: int, doing: str) -> Features:
+def compute_features(
+    backbone: Any, batches: Iterable[Any], *, total: int, doing: str, mirrored: bool = False
+) -> Features:
     """Run pictures through a backbone in inference mode.
 
     Args:
@@ -38,6 +40,7 @@ def compute_features(backbone: Any, batches: Iterable[Any], *, total: int, doing
         batches: dicts with `"image"` uint8 (n, size, size, 1), n at most 32, and `"label"` int64 (n,).
         total: how many pictures there are.
         doing: what the progress says.
+        mirrored: take each picture's mirror image, left and right exchanged.
 
     Raises:
         TrainingError: there are more or fewer pictures than `total`.
@@ -48,7 +51,7 @@ def compute_features(backbone: Any, batches: Iterable[Any], *, total: int, doing
         images = np.asarray(batch["image"])
         # One shape is traced once; the last batch is filled up with black pictures.
         padded = np.zeros((_BATCH, *images.shape[1:]), np.uint8)
-        padded[: len(images)] = images
+        padded[: len(images)] = images[:, :, ::-1] if mirrored else images
         values.append(np.asarray(run(padded))[: len(images)])
         labels.append(np.asarray(batch["label"], np.int64))
     found = sum(map(len, values))
@@ -71,23 +74,29 @@ class FeatureCache:
         self.directory, self.backbone = directory, backbone
         self._digest = weights_digest(backbone)
 
-    def originals(self, source: Source, name: str) -> Features:
-        """Return the features of the pictures as they are."""
-        return self._get(source, name, None, 0, 0)
+    def originals(self, source: Source, name: str, *, mirrored: bool = False) -> Features:
+        """Return the features of the pictures as they are, or of their mirror images."""
+        return self._get(source, name, None, 0, 0, mirrored)
 
     def copy(self, source: Source, name: str, *, augment: Augment, seed: int, copy: int) -> Features:
         """Return the features of augmented copies, drawn as for epoch `copy` (from 1) of a run."""
-        return self._get(source, name, augment, seed, copy)
+        return self._get(source, name, augment, seed, copy, False)
 
-    def _get(self, source: Source, name: str, augment: Augment | None, seed: int, copy: int) -> Features:
+    def _get(
+        self, source: Source, name: str, augment: Augment | None, seed: int, copy: int, mirrored: bool
+    ) -> Features:
         drawn = None if augment is None else [augment.to_dict(), seed, copy]
-        key = digest_of([self._digest, source.section, drawn])
-        path = self.directory / f"{name}-{copy}-{key[:16]}.npz"
+        key = digest_of([self._digest, source.section, drawn, mirrored])
+        kind = "mirrored" if mirrored else f"copy {copy}" if copy else "originals"
+        path = self.directory / f"{name}-{kind.replace(' ', '-')}-{key[:16]}.npz"
         found = self._read(path, source.count)
         if found is None:
-            doing = f"features of {name}" + (f", copy {copy}" if copy else "")
-            batches = source.batches(batch_size=_BATCH, augment=augment, shuffle=False, seed=seed, epoch=copy)
-            found = compute_features(self.backbone, batches, total=source.count, doing=doing)
+            order = np.arange(source.count)
+            batches = source.batches(batch_size=_BATCH, augment=augment, seed=seed, epoch=copy, order=order)
+            doing = f"features of {name}, {kind}"
+            found = compute_features(
+                self.backbone, batches, total=source.count, doing=doing, mirrored=mirrored
+            )
             with whole_file(path) as partial:
                 np.savez(partial, values=found.values, labels=found.labels)
         return found

@@ -12,31 +12,23 @@ from mri_tumor.models.choices import Check, flag, number, numbers, one_of, optio
 if TYPE_CHECKING:
     from mri_tumor.dataset.augment import Augment
 
+_TOP: dict[str, Any] = {
+    "head_solver": "lbfgs",
+    "tta": "mirror",
+    "fine_epochs": 10,
+    "fine_share": 1.0,
+    "fine_learning_rate": 3e-4,
+    "schedule": "cosine",
+    "warmup": 1,
+    "label_smoothing": 0.1,
+    "clip_norm": 1.0,
+    "ema": 0.98,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"head_solver": "lbfgs", "copies": 0, "tta": "mirror"},
-    "standard": {
-        "head_solver": "lbfgs",
-        "copies": 2,
-        "tta": "mirror",
-        "fine_epochs": 12,
-        "batch_size": 16,
-        "schedule": "cosine",
-        "warmup": 1,
-        "clip_norm": 1.0,
-        "ema": 0.98,
-    },
-    "best": {
-        "head_solver": "lbfgs",
-        "copies": 4,
-        "tta": "mirror",
-        "fine_epochs": 12,
-        "batch_size": 16,
-        "schedule": "cosine",
-        "warmup": 1,
-        "clip_norm": 1.0,
-        "ema": 0.98,
-        "folds": 5,
-    },
+    "fast": {"head_solver": "lbfgs", "copies": 0},
+    "standard": _TOP,
+    "best": _TOP | {"folds": 5},
 }
 """What `Recipe.preset` knows: name -> the fields that differ from the defaults."""
 
@@ -156,8 +148,9 @@ class Recipe:
     def preset(cls, name: str, **changes: Any) -> Self:
         """Return a named recipe, with some fields changed.
 
-        * `"fast"`: a frozen backbone's features, once, and the optimum of the head: a minute on two cores.
-        * `"standard"`: the same with augmented copies, then the top of the backbone in small steps.
+        * `"fast"`: a frozen backbone's features, once, and the optimum of the head.
+        * `"standard"`: the same with augmented copies, then the whole network, pictures varied anew in every
+          epoch: some hundred times the work of `"fast"`, so take a GPU.
         * `"best"`: `standard` on five folds, answered by all five networks together.
 
         Raises:

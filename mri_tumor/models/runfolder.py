@@ -50,20 +50,18 @@ class RunFolder:
         self._write(done)
         self.finished = True
 
-    def draw(self, outcome: Outcome, truth: Any, predicted: Any) -> None:
-        """Draw the curves, and the confusion matrix of the validation pictures.
+    def draw(self, truth: Any, predicted: Any, title: str = "validation") -> None:
+        """Draw the confusion matrix of the pictures that the run was selected by.
 
         Args:
-            outcome: of the run's selection.
             truth: the true classes, whole numbers (N,).
             predicted: the predicted ones, (N,).
+            title: what stands above.
         """
-        history = {name: outcome.column(name) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
-        plots.save(plots.curves(history, best_epoch=outcome.best_epoch), self.path / "curves.png")
         labels = self.sections["data"]["labels"]
         matrix = np.zeros((len(labels), len(labels)), np.int64)
         np.add.at(matrix, (np.asarray(truth), np.asarray(predicted)), 1)
-        plots.save(plots.confusion(matrix, labels, title="validation"), self.path / "confusion.png")
+        plots.save(plots.confusion(matrix, labels, title=title), self.path / "confusion.png")
 
     def _write(self, run: dict[str, Any]) -> None:
         Manifest("run", self.sections | {"run": run}).save(self.path)
@@ -82,6 +80,14 @@ class RunFolder:
                 "train into an empty folder, or ask for the same model, data and recipe to go on",
             )
         self.finished = bool(run.get("finished"))
+
+
+def draw_curves(outcome: Outcome, path: Path) -> None:
+    """Draw how a phase went, epoch by epoch, or strength by strength for a head that was solved."""
+    names = ("loss", "accuracy", "val_loss", "val_accuracy")
+    history = {name: outcome.column(name) for name in names}
+    strengths = [f"{strength:g}" for strength in outcome.column("strength")]
+    plots.save(plots.curves(history, best_epoch=outcome.best_epoch, strengths=strengths), path)
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any], prefix: str = "") -> list[str]:

@@ -52,9 +52,12 @@ class Source(Protocol):
         """The manifest's section about these pictures."""
 
     def batches(
-        self, *, batch_size: int, augment: Augment | None, shuffle: bool, seed: int, epoch: int
+        self, *, batch_size: int, augment: Augment | None, seed: int, epoch: int, order: NDArray[np.int64]
     ) -> tf.data.Dataset:
-        """Return one epoch: dicts with `"image"` uint8 (n, size, size, 1) and `"label"` int64 (n,)."""
+        """Return the pictures at the positions in `order`, as batches.
+
+        Dicts with `"image"` uint8 (n, size, size, 1), `"label"` and `"index"` int64 (n,).
+        """
 
 
 def open_source(data: Any, name: str, *, preprocess: Preprocess | None, size: int, classes: int) -> Source:
@@ -139,14 +142,23 @@ class PlainSource:
         }
 
     def batches(
-        self, *, batch_size: int, augment: Augment | None, shuffle: bool, seed: int, epoch: int
+        self, *, batch_size: int, augment: Augment | None, seed: int, epoch: int, order: NDArray[np.int64]
     ) -> tf.data.Dataset:
-        """Return one epoch; the order is shuffled within 4096 pictures."""
-        data = self._data
-        if shuffle:
-            data = data.shuffle(
-                min(self.count, 4096), seed=_mixed(seed, epoch), reshuffle_each_iteration=False
+        """Return every picture once: as they come, or shuffled within 4096 pictures if `order` mixes them.
+
+        Raises:
+            ArgumentError: `order` leaves pictures out, or takes one twice.
+        """
+        if not np.array_equal(np.sort(order), np.arange(self.count)):
+            raise ArgumentError(
+                f"{len(order)} chosen pictures of a plain Dataset, which has no positions",
+                "a Catalog or a shard folder, for folds and for sampling by class",
+                "write the pictures with dataset.write_tfrecords, or train without",
             )
+        data = self._data
+        if (np.diff(order) < 0).any():
+            drawn = int(np.random.default_rng((seed, epoch)).integers(2**31))
+            data = data.shuffle(min(self.count, 4096), seed=drawn, reshuffle_each_iteration=False)
         # Keras takes the end of a Dataset of unknown length for a mistake.
         known = tf.data.experimental.assert_cardinality(-(-self.count // batch_size))
         data = data.batch(batch_size).apply(known)
@@ -193,6 +205,3 @@ def _fields(element: Any) -> tuple[Any, Any]:
         return element.get("image"), element.get("label")
     return (element[0], element[1]) if isinstance(element, tuple) and len(element) >= 2 else (None, None)
 
-
-def _mixed(*numbers: int) -> int:
-    return int(np.random.default_rng(numbers).integers(2**31))

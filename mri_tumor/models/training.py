@@ -13,11 +13,17 @@ from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of, whole_file
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, describe
-from mri_tumor.models.checks import check_leaks, check_sources
+from mri_tumor.models.checks import check_leaks, check_recipe, check_sources
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.ensemble import merge
+from mri_tumor.models.feature_table import FeatureTable
 from mri_tumor.models.features import weights_digest
-from mri_tumor.models.feeds import Feed, class_weights, feature_feed, picture_feed, uses_features
-from mri_tumor.models.loop import Outcome, run_epochs
+from mri_tumor.models.feeds import class_weights, uses_features
+from mri_tumor.models.fitting import Fitted, Task, fit
+from mri_tumor.models.held_out import HeldOut, group_folds
+from mri_tumor.models.novelty import Density
+from mri_tumor.models.observing import observed
+from mri_tumor.models.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.runfolder import RunFolder
 from mri_tumor.models.seen import Known, Seen, known_of
@@ -42,6 +48,10 @@ def train(
     If the backbone is frozen, its features of the originals and of `recipe.copies` augmented copies are
     computed once and only the layers after them are trained; otherwise the whole network is trained, on
     pictures that are augmented anew in every epoch. The best epoch is that with the lowest validation loss.
+    With `recipe.fine_epochs` the top of the backbone is trained after that; it is set aside if it does not
+    lower the validation loss. With `recipe.folds` several networks are trained on training and validation
+    pictures together, each validated on another part of the groups, and become one that answers by the mean
+    of their logits; `out_of_fold.npz` keeps what each said about the pictures it was not trained on.
 
     Everything lies in `run_dir`. Called again with the same arguments, a run that was interrupted goes on
     after its last whole epoch and ends as it would have done; a finished one is returned at once. Weights
@@ -63,7 +73,8 @@ def train(
         allow_leakage: train although training and validation share pictures or groups; it is recorded.
 
     Raises:
-        ArgumentError: an argument is of the wrong type, or the model of another form.
+        ArgumentError: an argument is of the wrong type, the model of another form, or the recipe asks for
+            what this model or these pictures cannot have.
         ManifestMismatch: labels, preprocessing or sizes of model, training and validation pictures differ.
         LeakageError: training and validation share pictures or groups.
         TrainingError: a set is empty, a class has no training picture, `run_dir` holds another run, or the
@@ -73,17 +84,17 @@ def train(
     """
     recipe = _checked_recipe(recipe)
     start = time.monotonic()
-    job = _open(model, train, validation, recipe, preprocess, allow_leakage)
-    folder = RunFolder(run_dir, job.sections | {"settings": {"refit": bool(refit)} | job.settings})
+    job = _open(model, train, validation, recipe, preprocess, allow_leakage, refit)
+    folder = RunFolder(run_dir, job.sections | {"settings": {"refit": job.refit} | job.settings})
     if folder.finished:
         logger.info("%s holds this run, finished; nothing is trained", folder.path)
         return Classifier.load(folder.classifier)
-    initial = _initial_weights(folder, job.network)
-    job.network.set_weights(initial)
-    outcome = _select(job, folder)
-    again = _refit(job, folder, outcome, initial) if refit else None
-    section = _training_section(job, outcome, again)
-    classifier = Classifier(job.network, _manifest(job, section), seen=_seen(job.known, refit=refit))
+    trained = _trained_folds(job, folder) if recipe.folds else _trained_once(job, folder)
+    section = _training_section(job, trained)
+    seen, selected = job.memories
+    classifier = Classifier(
+        trained.network, _manifest(job, section), seen=seen, selected=selected, density=trained.density
+    )
     classifier.save(folder.classifier)
     folder.finish(section, time.monotonic() - start)
     return classifier
@@ -94,18 +105,18 @@ class _Job:
     """A checked run: the network, its pictures and what determines it."""
 
     network: Any
-    train: Source
-    validation: Source
+    pool: Pool
     recipe: Recipe
     known: tuple[Known, Known]
     leaks: dict[str, Any]
     cached: bool
+    refit: bool
 
     @property
     def sections(self) -> dict[str, Any]:
         return {
-            "data": self.train.section,
-            "validation": self.validation.section,
+            "data": self.pool.sources["train"].section,
+            "validation": self.pool.sources["validation"].section,
             "recipe": self.recipe.to_dict(),
         }
 
@@ -125,8 +136,31 @@ class _Job:
         }
 
     @property
-    def weights(self) -> np.ndarray:
-        return class_weights(self.train, self.recipe)
+    def memories(self) -> tuple[Seen | None, Seen | None]:
+        """Which pictures the network was trained on, and which ones something was selected by."""
+        everything = self.refit or self.recipe.folds is not None
+        trained = self.known if everything else self.known[:1]
+        return _seen(trained), _seen(self.known if everything else self.known[1:])
+
+    def table(self, folder: RunFolder) -> FeatureTable | None:
+        """Return the cached features of all pictures, None if the network sees pictures."""
+        if not self.cached:
+            return None
+        return FeatureTable(self.network, self.pool, self.recipe, folder.path / "features")
+
+    @property
+    def everything(self) -> Places:
+        return np.arange(self.pool.count)
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What a run came to."""
+
+    network: Any
+    fitted: list[Fitted]
+    density: Density
+    again: Fitted | None = None
 
 
 def _checked_recipe(recipe: Any) -> Recipe:
@@ -138,7 +172,13 @@ def _checked_recipe(recipe: Any) -> Recipe:
 
 
 def _open(
-    model: Any, train: Any, validation: Any, recipe: Recipe, preprocess: Preprocess | None, allow: bool
+    model: Any,
+    train: Any,
+    validation: Any,
+    recipe: Recipe,
+    preprocess: Preprocess | None,
+    allow: bool,
+    refit: bool,
 ) -> _Job:
     described = describe(model)
     fits = {"preprocess": preprocess, "size": described["size"], "classes": described["classes"]}
@@ -149,12 +189,12 @@ def _open(
     network = model.__class__.from_config(model.get_config())
     network.set_weights(model.get_weights())
     cached = uses_features(network, [learnt, judged], recipe)
-    return _Job(network, learnt, judged, recipe, known, leaks, cached)
+    check_recipe(recipe, network, cached=cached, refit=refit)
+    pool = Pool({"train": learnt, "validation": judged})
+    return _Job(network, pool, recipe, known, leaks, cached, bool(refit))
 
 
-def _seen(known: tuple[Known, Known], *, refit: bool) -> Seen | None:
-    """Return what the network was trained on: with a refit on the validation pictures too."""
-    parts = known if refit else known[:1]
+def _seen(parts: tuple[Known, ...]) -> Seen | None:
     return Seen.of(parts) if all(part.ids for part in parts) else None
 
 
@@ -181,71 +221,81 @@ def _initial_weights(folder: RunFolder, network: Any) -> list[Any]:
     return kept
 
 
-def _feed(job: _Job, folder: RunFolder, *, everything: bool) -> Feed:
-    train = {"train": job.train} | ({"validation": job.validation} if everything else {})
-    validation = None if everything else job.validation
-    if job.cached:
-        place = folder.path / "features"
-        return feature_feed(
-            job.network, train, validation, recipe=job.recipe, weights=job.weights, directory=place
-        )
-    sources = list(train.values())
-    return picture_feed(job.network, sources, validation, recipe=job.recipe, weights=job.weights)
-
-
-def _select(job: _Job, folder: RunFolder) -> Outcome:
-    """Train on the training pictures, keep the best epoch, and draw how it went."""
-    feed = _feed(job, folder, everything=False)
-    outcome = run_epochs(
-        feed.model,
-        feed.data,
-        steps=feed.steps,
-        recipe=job.recipe,
-        directory=folder.path,
-        validation=feed.validation,
-    )
-    predicted = np.argmax(feed.model.predict(feed.validation, verbose=0), axis=1)
-    folder.draw(outcome, job.validation.label_indices, predicted)
-    feed.finish()
-    return outcome
-
-
-def _refit(job: _Job, folder: RunFolder, chosen: Outcome, initial: list[Any]) -> Outcome:
-    """Train anew on all pictures, for the epochs chosen, with their learning rates and class weights."""
-    job.network.set_weights(initial)
-    feed = _feed(job, folder, everything=True)
-    rates = chosen.column("learning_rate")[: chosen.best_epoch + 1]
-    logger.info("refit on train and validation for %d epochs", len(rates))
+def _trained_once(job: _Job, folder: RunFolder) -> _Trained:
+    """Select by the validation pictures; with a refit train anew on all, as it was selected."""
+    table = job.table(folder)
+    initial = _initial_weights(folder, job.network)
+    network = _fresh(job.network, initial)
+    train, validation = job.pool.places("train"), job.pool.places("validation")
+    fitted = fit(Task(network, job.pool, train, validation, job.recipe, folder.path, table))
+    still = None if fitted.top_kept else table  # the features as they were computed
+    judged = observed(network, job.pool, validation, job.recipe.tta, still)
+    folder.draw(job.pool.label_indices[validation], judged.logits.argmax(axis=1))
+    if not job.refit:
+        return _Trained(network, [fitted], _density(job, network, train, still))
+    logger.info("refit on train and validation, as it was selected")
+    network = _fresh(job.network, initial)
+    nothing = job.everything[:0]
     place = folder.path / "refit"
-    again = run_epochs(
-        feed.model, feed.data, steps=feed.steps, recipe=job.recipe, directory=place, rates=rates
-    )
-    feed.finish()
-    return again
+    again = fit(Task(network, job.pool, job.everything, nothing, job.recipe, place, table), fitted)
+    return _Trained(network, [fitted], _density(job, network, job.everything, still), again)
 
 
-def _training_section(job: _Job, outcome: Outcome, again: Outcome | None) -> dict[str, Any]:
-    best = outcome.history[outcome.best_epoch]
-    weights = zip(job.train.labels, job.weights.tolist(), strict=True)
+def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
+    """Train a network for every fold of all pictures, keep what it says of the fold, and merge them."""
+    table = job.table(folder)
+    initial = _initial_weights(folder, job.network)
+    networks, fitted, parts = [], [], []
+    for number, (train, validation) in enumerate(group_folds(job.pool, job.recipe)):
+        logger.info("fold %d of %d", number + 1, job.recipe.folds)
+        network = _fresh(job.network, initial)
+        place = folder.path / f"fold-{number}"
+        fitted.append(fit(Task(network, job.pool, train, validation, job.recipe, place, table)))
+        still = None if fitted[-1].top_kept else table
+        judged = observed(network, job.pool, validation, job.recipe.tta, still)
+        distances = _density(job, network, train, still).distance(judged.features)
+        parts.append((validation, judged.logits, distances))
+        networks.append(network)
+    held = HeldOut.joined(job.pool, parts)
+    held.save(folder.path)
+    folder.draw(held.labels, held.logits.argmax(axis=1), "out of fold")
+    merged = merge(networks)
+    still = None if any(one.top_kept for one in fitted) else table
+    return _Trained(merged, fitted, _density(job, merged, job.everything, still))
+
+
+def _fresh(network: Any, weights: list[Any]) -> Any:
+    """Return a network of the same form, as free or frozen, with these weights."""
+    fresh = network.__class__.from_config(network.get_config())
+    fresh.set_weights(weights)
+    return fresh
+
+
+def _density(job: _Job, network: Any, places: Places, table: FeatureTable | None) -> Density:
+    seen = observed(network, job.pool, places, job.recipe.tta, table)
+    return Density.fit(seen.features, job.pool.label_indices[places])
+
+
+def _training_section(job: _Job, trained: _Trained) -> dict[str, Any]:
+    labels = job.pool.label_indices[job.pool.places("train")]
+    weights = class_weights(labels, len(job.pool.labels), job.recipe).tolist()
     copies = job.recipe.copies if job.recipe.augment is not None else 0
+    first, *others = trained.fitted
     return {
-        "epochs_run": len(outcome.history),
-        "best_epoch": outcome.best_epoch,
-        "best_val_loss": best["val_loss"],
-        "best_val_accuracy": best["val_accuracy"],
-        "class_weights": dict(weights),
+        **(first.section if not others else {"folds": [fitted.section for fitted in trained.fitted]}),
+        "class_weights": dict(zip(job.pool.labels, weights, strict=True)),
         "leakage": job.leaks,
         "cached_features": job.cached,
         "copies": copies if job.cached else None,
-        "refit": None if again is None else _refit_section(job, again),
+        "refit": None if trained.again is None else _refit_section(job, trained.again),
     }
 
 
-def _refit_section(job: _Job, again: Outcome) -> dict[str, Any]:
-    count = job.train.count + job.validation.count
-    return {"epochs": len(again.history), "count": count, "loss": again.history[-1]["loss"]}
+def _refit_section(job: _Job, again: Fitted) -> dict[str, Any]:
+    return {"epochs": len(again.last.history), "count": job.pool.count, "loss": again.last.history[-1]["loss"]}
 
 
 def _manifest(job: _Job, section: dict[str, Any]) -> Manifest:
-    sections: dict[str, Any] = {**job.sections, "training": section, "decision": {}}
+    decision = {} if job.recipe.tta == "none" else {"tta": job.recipe.tta}
+    sections: dict[str, Any] = {**job.sections, "training": section, "decision": decision}
     return Manifest("model", sections)
