@@ -19,7 +19,7 @@ from mri_tumor.models.ensemble import merge
 from mri_tumor.models.feature_table import FeatureTable
 from mri_tumor.models.features import weights_digest
 from mri_tumor.models.feeds import class_weights, uses_features
-from mri_tumor.models.fitting import Fitted, Task, fit
+from mri_tumor.models.phases import Fitted, Task, fit
 from mri_tumor.models.held_out import HeldOut, group_folds
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.observing import observed
