@@ -128,7 +128,8 @@ def classifier_of(path: str | Path) -> "Classifier":
 
 def _saved(classifier: "Classifier | str | Path", folder: Path) -> "Classifier":
     """Put the classifier's own files into `folder`; a saved one is copied, so that its digests stay true."""
-    from mri_tumor.models.classifier import MODEL_FILE, SEEN_FILE, Classifier
+    from mri_tumor.models.classifier import Classifier
+    from mri_tumor.models.companions import kept_files
 
     if isinstance(classifier, Classifier):
         classifier.save(folder)
@@ -144,6 +145,6 @@ def _saved(classifier: "Classifier | str | Path", folder: Path) -> "Classifier":
         source = source / CLASSIFIER
     loaded = Classifier.load(source)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, FILE_NAME, *([SEEN_FILE] if loaded.seen is not None else [])):
+    for name in kept_files(loaded.manifest):
         shutil.copyfile(source / name, folder / name)
     return loaded
