@@ -97,6 +97,36 @@ def confusion(matrix: NDArray[np.integer], labels: Sequence[str], *, title: str 
     return figure
 
 
+def reliability(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[int]]], *, title: str = ""
+) -> Figure:
+    """Draw how often classifiers are right against how sure they are, and below how many pictures that is.
+
+    Args:
+        curves: name -> confidence, accuracy (0-1) and counts, one of each a bin, as
+            `models.reliability_curve` gives them; two at most, such as before and after calibration.
+        title: a line above.
+    """
+    figure = Figure(figsize=(4.6, 5.2), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=[4, 1])
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    for (name, (confidence, accuracy, counts)), colour in zip(curves.items(), (SECOND, ACCENT), strict=False):
+        axes.plot(confidence, accuracy, label=name, color=colour, marker="o", markersize=4)
+        below.plot(confidence, counts, color=colour, marker="o", markersize=3, linewidth=0.8)
+    lowest = min((min(column) for curve in curves.values() for column in curve[:2] if len(column)), default=0)
+    axes.set_xlim(max(0.0, lowest - 0.05), 1.02)
+    axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
+    axes.set_ylabel("share right")
+    axes.set_title(title, fontsize=11)
+    axes.legend(frameon=False, loc="upper left")
+    below.set_ylim(bottom=0)
+    below.set_ylabel("pictures")
+    below.set_xlabel("probability of the most likely class")
+    for part in (axes, below):
+        part.grid(alpha=0.25)
+    return figure
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG; the file is whole or not there."""
     with whole_file(path) as partial:

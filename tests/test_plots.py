@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import LABELS
-from mri_tumor.plots import confusion, curves, grid, png, save
+from mri_tumor.plots import confusion, curves, grid, png, reliability, save
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -50,6 +50,18 @@ def test_confusion() -> None:
     assert axes.images[0].get_array()[0, 0] == pytest.approx(5 / 6)
     # Row: true class, column: predicted.
     assert axes.texts[3].get_position() == (3, 0)
+
+
+def test_reliability() -> None:
+    curve = ([0.5, 0.9], [0.4, 0.95], [10, 30])
+    above, below = reliability({"before": curve, "after": curve}, title="held out").axes
+    names = [text.get_text() for text in above.get_legend().get_texts()]
+    assert names == ["as sure as right", "before", "after"]
+    assert [list(line.get_ydata()) for line in above.lines] == [[0, 1], [0.4, 0.95], [0.4, 0.95]]
+    assert [list(line.get_ydata()) for line in below.lines] == [[10, 30]] * 2
+    assert above.get_ylim()[0] == pytest.approx(0.35)
+    assert above.get_title() == "held out"
+    assert len(png(reliability({}))) > 0
 
 
 def test_save_writes_a_whole_png(tmp_path: Path) -> None:

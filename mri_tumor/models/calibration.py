@@ -77,6 +77,18 @@ def calibrate(
             by them and `allow_reuse` is False.
         ManifestMismatch: the data has other labels or preprocessing, or is the run of another classifier.
         ReadError: a picture cannot be read.
+
+    >>> import tempfile
+    >>> from mri_tumor import dataset, models
+    >>> from mri_tumor.manifest import Manifest
+    >>> pictures = dataset.make_phantoms(tempfile.mkdtemp(), per_class=12, size=64)
+    >>> spec = dataset.Preprocess(size=32)
+    >>> data = {"labels": list(pictures.classes), "preprocess": spec.to_dict()}
+    >>> untrained = models.build("small_cnn", size=32, width=2)
+    >>> plain = models.Classifier(untrained, Manifest("model", {"data": data}))
+    >>> calibrated = models.calibrate(plain, pictures, risk=0.2, folds=3)
+    >>> {one.label in (None, *one.prediction_set) for one in calibrated.predict(pictures)}
+    {True}
     """
     _check_arguments(classifier, risk, method, folds, false_alarms)
     found = observations_of(classifier, data)

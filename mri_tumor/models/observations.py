@@ -139,7 +139,8 @@ def _out_of_fold(classifier: Classifier, folder: Path) -> Observations:
         ) from error
     _check_columns(path, columns, len(classifier.labels))
     groups = tuple(str(group) or None for group in columns["groups"])
-    distances = columns.get("distances")
+    # Without a density of its own the classifier could not measure a new picture.
+    distances = None if classifier.density is None else columns.get("distances")
     return Observations(
         Known(tuple(map(str, columns["ids"])), groups),
         columns["labels"].astype(np.int64),

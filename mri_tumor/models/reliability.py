@@ -68,7 +68,7 @@ def reliability_curve(
         raise ArgumentError(f"bins is {bins!r}", "a whole number from 1", "pass bins=15")
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == labels
-    inner = np.quantile(confidence, np.linspace(0, 1, bins + 1))[1:-1]
+    inner = np.percentile(confidence, 100 * np.linspace(0, 1, bins + 1))[1:-1]
     place = np.searchsorted(inner, confidence)
     counts = np.bincount(place, minlength=bins)
     held = counts > 0
