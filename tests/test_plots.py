@@ -54,13 +54,16 @@ def test_confusion() -> None:
 
 def test_reliability() -> None:
     curve = ([0.5, 0.9], [0.4, 0.95], [10, 30])
-    above, below = reliability({"before": curve, "after": curve}, title="held out").axes
-    names = [text.get_text() for text in above.get_legend().get_texts()]
-    assert names == ["as sure as right", "before", "after"]
-    assert [list(line.get_ydata()) for line in above.lines] == [[0, 1], [0.4, 0.95], [0.4, 0.95]]
-    assert [list(line.get_ydata()) for line in below.lines] == [[10, 30]] * 2
-    assert above.get_ylim()[0] == pytest.approx(0.35)
-    assert above.get_title() == "held out"
+    (axes,) = reliability({"before": curve, "after": curve}, title="held out").axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["as sure as right", "before (40 pictures)", "after (40 pictures)"]
+    first = axes.containers[0]
+    assert list(first.lines[0].get_ydata()) == [0.4, 0.95]
+    low, high = first.lines[2][0].get_segments()[0][:, 1]
+    assert (low + high) / 2 == pytest.approx(0.4)
+    assert high - low == pytest.approx(2 * (0.4 * 0.6 / 10) ** 0.5)
+    assert axes.get_ylim()[0] == pytest.approx(0.35)
+    assert axes.get_title() == "held out"
     assert len(png(reliability({}))) > 0
 
 
