@@ -104,6 +104,36 @@ def confusion(matrix: NDArray[np.integer], labels: Sequence[str], *, title: str 
     return figure
 
 
+def reliability(
+    curves: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[int]]], *, title: str = ""
+) -> Figure:
+    """Draw how often classifiers are right against how sure they are; on the dotted line they are the same.
+
+    Args:
+        curves: name -> confidence, accuracy (0-1) and counts, one of each a bin, as
+            `models.reliability_curve` gives them; two at most, such as before and after calibration. Bars are
+            one standard error of a bin's accuracy.
+        title: a line above.
+    """
+    figure = Figure(figsize=(4.6, 4.4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":", label="as sure as right")
+    for (name, curve), colour in zip(curves.items(), (SECOND, ACCENT), strict=False):
+        confidence, accuracy, counts = map(np.asarray, curve)
+        bars = np.sqrt(accuracy * (1 - accuracy) / counts)
+        label = f"{name} ({counts.sum()} pictures)"
+        axes.errorbar(confidence, accuracy, bars, label=label, color=colour, marker="o", ms=4, elinewidth=0.7)
+    lowest = min((min(column) for curve in curves.values() for column in curve[:2] if len(column)), default=0)
+    axes.set_xlim(max(0.0, lowest - 0.05), 1.02)
+    axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
+    axes.set_xlabel("probability of the most likely class")
+    axes.set_ylabel("share right")
+    axes.set_title(title, fontsize=11)
+    axes.legend(frameon=False, loc="upper left")
+    axes.grid(alpha=0.25)
+    return figure
+
+
 def save(figure: Figure, path: str | Path) -> None:
     """Write a figure as PNG; the file is whole or not there."""
     with whole_file(path) as partial:

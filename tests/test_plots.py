@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import LABELS
-from mri_tumor.plots import confusion, curves, grid, png, save
+from mri_tumor.plots import confusion, curves, grid, png, reliability, save
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -50,6 +50,21 @@ def test_confusion() -> None:
     assert axes.images[0].get_array()[0, 0] == pytest.approx(5 / 6)
     # Row: true class, column: predicted.
     assert axes.texts[3].get_position() == (3, 0)
+
+
+def test_reliability() -> None:
+    curve = ([0.5, 0.9], [0.4, 0.95], [10, 30])
+    (axes,) = reliability({"before": curve, "after": curve}, title="held out").axes
+    names = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert names == ["as sure as right", "before (40 pictures)", "after (40 pictures)"]
+    first = axes.containers[0]
+    assert list(first.lines[0].get_ydata()) == [0.4, 0.95]
+    low, high = first.lines[2][0].get_segments()[0][:, 1]
+    assert (low + high) / 2 == pytest.approx(0.4)
+    assert high - low == pytest.approx(2 * (0.4 * 0.6 / 10) ** 0.5)
+    assert axes.get_ylim()[0] == pytest.approx(0.35)
+    assert axes.get_title() == "held out"
+    assert len(png(reliability({}))) > 0
 
 
 def test_save_writes_a_whole_png(tmp_path: Path) -> None:

@@ -44,6 +44,12 @@ def check_layout(folder: Path) -> tuple[Manifest | None, list[str]]:
     return manifest, problems
 
 
+def version_of(folder: Path) -> Path:
+    """Return where the SavedModel of a package lies whose layout was found right."""
+    (version,), _ = _versions(folder)
+    return version
+
+
 def _has(path: Path) -> bool:
     return path.is_file() and path.stat().st_size > 0
 
@@ -150,6 +156,10 @@ def _signature(name: str, signature: str, definition: Any, manifest: Manifest) -
         yield f"{name}: {signature} takes {taken}, not image {wanted}{mend}"
     if given.get("probabilities", ("", []))[1][1:] != [classes] or "top" not in given:
         yield f"{name}: {signature} gives {given}, not probabilities of {classes} labels and top{mend}"
+    decision = manifest.sections.get("decision")
+    for section, output in (("conformal", "prediction_set"), ("novelty", "novelty")):
+        if isinstance(decision, dict) and decision.get(section) and output not in given:
+            yield f"{name}: {signature} gives no {output}, which the manifest has thresholds for{mend}"
 
 
 def _form(tensor: Any) -> tuple[str, list[int]]:

@@ -1,5 +1,6 @@
 """Packages: the `model.tar.gz` that an endpoint is made from, here and on SageMaker."""
 
+import logging
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from mri_tumor.manifest import FILE_NAME, Manifest
 if TYPE_CHECKING:
     from mri_tumor.models.classifier import Classifier
 
+logger = logging.getLogger(__name__)
+
 VERSION = "1"
 """The SavedModel's folder: TensorFlow Serving looks for one whose name is a number."""
 
@@ -22,8 +25,8 @@ CLASSIFIER = "classifier"
 def package(classifier: "Classifier | str | Path", archive: str | Path) -> Path:
     """Build the archive that an endpoint takes.
 
-    It holds the SavedModel (`1/`), the handler with what it needs (`code/`) and the classifier itself
-    (`classifier/`).
+    It holds the SavedModel (`1/`), the handler with what it needs (`code/`), the classifier itself
+    (`classifier/`), and made-up pictures with what it says of them (`probe/`).
 
     Args:
         classifier: a Classifier, or a folder that `Classifier.save` or a training run wrote.
@@ -52,6 +55,8 @@ def layout(classifier: "Classifier | str | Path", directory: str | Path) -> Path
         ArgumentError: `classifier` is neither.
         ManifestMismatch: the folder holds no classifier, or a damaged one.
     """
+    from mri_tumor.cloud.probe import write_probe
+
     directory = Path(directory)
     kept = directory / CLASSIFIER
     loaded = _saved(classifier, kept)
@@ -61,6 +66,7 @@ def layout(classifier: "Classifier | str | Path", directory: str | Path) -> Path
     for source in handler_files():
         shutil.copyfile(source, code / source.name)
     loaded.manifest.save(code)
+    write_probe(loaded, directory)
     return directory
 
 
@@ -76,7 +82,13 @@ def handler_files() -> list[Path]:
 
 
 def validate_package(path: str | Path, *, limits: Limits | None = None) -> Manifest:
-    """Check an archive without running anything of it.
+    """Check an archive, and that its model says what its classifier said.
+
+    First everything is checked without running anything of it: sizes and names, manifests, signatures, and
+    that the model has no operation that reaches for files, programs or the network. Only where all of that
+    holds, TensorFlow runs the model on the pictures of its probe, as an endpoint would, and probabilities,
+    novelty, sets and labels are held against those that the classifier gave when the package was built. The
+    code in the archive is never run. Archives of the first releases have no probe: a log line says so.
 
     Args:
         path: the `.tar.gz`.
@@ -88,12 +100,22 @@ def validate_package(path: str | Path, *, limits: Limits | None = None) -> Manif
     Raises:
         PackageError: everything that is wrong with it, and how to mend each.
     """
+    from mri_tumor.cloud.checks import version_of
+    from mri_tumor.cloud.probe import PROBE, check_probe
+
     with tempfile.TemporaryDirectory(prefix="mri_tumor-validate-") as temporary:
-        return unpack_package(path, temporary, limits=limits)
+        folder = Path(temporary)
+        manifest = unpack_package(path, folder, limits=limits)
+        if not (folder / PROBE).is_dir():
+            logger.info("%s has no probe: its model was not held against its classifier", path)
+        problems = check_probe(folder, version_of(folder), manifest)
+        if problems:
+            raise refused(path, problems)
+        return manifest
 
 
 def unpack_package(path: str | Path, folder: str | Path, *, limits: Limits | None = None) -> Manifest:
-    """Unpack an archive into an empty folder, check it like `validate_package` and return its manifest."""
+    """Unpack an archive into an empty folder, check all but its answers, and return its manifest."""
     from mri_tumor.cloud.checks import check_layout
 
     if not isinstance(path, str | Path):
@@ -128,7 +150,8 @@ def classifier_of(path: str | Path) -> "Classifier":
 
 def _saved(classifier: "Classifier | str | Path", folder: Path) -> "Classifier":
     """Put the classifier's own files into `folder`; a saved one is copied, so that its digests stay true."""
-    from mri_tumor.models.classifier import MODEL_FILE, SEEN_FILE, Classifier
+    from mri_tumor.models.classifier import Classifier
+    from mri_tumor.models.companions import kept_files
 
     if isinstance(classifier, Classifier):
         classifier.save(folder)
@@ -144,6 +167,6 @@ def _saved(classifier: "Classifier | str | Path", folder: Path) -> "Classifier":
         source = source / CLASSIFIER
     loaded = Classifier.load(source)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (MODEL_FILE, FILE_NAME, *([SEEN_FILE] if loaded.seen is not None else [])):
+    for name in kept_files(loaded.manifest):
         shutil.copyfile(source / name, folder / name)
     return loaded

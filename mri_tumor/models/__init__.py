@@ -6,20 +6,28 @@ from mri_tumor._lazy import attach
 
 if TYPE_CHECKING:
     from mri_tumor.models.builders import available, build
+    from mri_tumor.models.calibration import calibrate
     from mri_tumor.models.classifier import Classifier
     from mri_tumor.models.evaluation import Evaluation, evaluate
+    from mri_tumor.models.novelty import Density
     from mri_tumor.models.prediction import Prediction
     from mri_tumor.models.recipe import Recipe
+    from mri_tumor.models.reliability import brier, expected_calibration_error, reliability_curve
     from mri_tumor.models.training import train
 
 __all__ = [
     "Classifier",
+    "Density",
     "Evaluation",
     "Prediction",
     "Recipe",
     "available",
+    "brier",
     "build",
+    "calibrate",
     "evaluate",
+    "expected_calibration_error",
+    "reliability_curve",
     "train",
 ]
 
@@ -27,12 +35,17 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Classifier": ".classifier",
+        "Density": ".novelty",
         "Evaluation": ".evaluation",
         "Prediction": ".prediction",
         "Recipe": ".recipe",
         "available": ".builders",
+        "brier": ".reliability",
         "build": ".builders",
+        "calibrate": ".calibration",
         "evaluate": ".evaluation",
+        "expected_calibration_error": ".reliability",
+        "reliability_curve": ".reliability",
         "train": ".training",
     },
 )

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import tensorflow as tf
@@ -10,23 +10,29 @@ import tensorflow as tf
 from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import ArgumentError, ManifestMismatch
-from mri_tumor.files import sha256_of, whole_folder
+from mri_tumor.files import whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.builders import describe
-from mri_tumor.models.decision import decide
+from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
+from mri_tumor.models.decision import answer
 from mri_tumor.models.export import check_target, write_export
 from mri_tumor.models.network import load_network, save_network
+from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction, predictions
 from mri_tumor.models.seen import Seen
-
-MODEL_FILE = "model.keras"
-"""The network's file in a classifier's folder, beside `manifest.json`."""
-
-SEEN_FILE = "training_pictures.json"
-"""The hashes of the training pictures, in the same folder; not there where nothing is known of them."""
+from mri_tumor.models.settings import Settings
+from mri_tumor.models.views import observe
 
 RUN_CLASSIFIER = "classifier"
 """The folder of a run that holds its classifier."""
+
+
+class Observed(NamedTuple):
+    """What a network saw of pictures: `ids` (N,), `logits` float32 (N, K) and `features` float32 (N, F)."""
+
+    ids: tuple[str, ...]
+    logits: np.ndarray
+    features: np.ndarray
 
 
 class Classifier:
@@ -38,11 +44,16 @@ class Classifier:
         model: a network as `build` makes it: uint8 (N, size, size, 1) to logits (N, K).
         manifest: kind `"model"`; its section `"data"` names the K labels in order and the preprocessing. A
             section `"model"` that describes the network is added when there is none.
+            section `"decision"` says how it decides; `calibrate` fills that.
         seen: which pictures it was trained on, so that `evaluate` can refuse a test set that holds some of
             them; None if nothing is known of them.
+        selected: which pictures something was selected by, such as the best epoch, so that `calibrate` can
+            refuse them; None if nothing was, or nothing is known of them.
+        density: where the training pictures' features lie; None leaves `novelty` None.
 
     Raises:
-        ManifestMismatch: labels, preprocessing or sizes of the manifest are not those of the network.
+        ManifestMismatch: labels, preprocessing or sizes of the manifest are not those of the network, its
+            section `"decision"` cannot be used, or the density is of another network.
         ArgumentError: the network does not take and give what it should.
 
     >>> from mri_tumor.models import build
@@ -53,23 +64,35 @@ class Classifier:
     ['0', '1']
     """
 
-    def __init__(self, model: Any, manifest: Manifest, *, seen: Seen | None = None) -> None:
+    def __init__(
+        self,
+        model: Any,
+        manifest: Manifest,
+        *,
+        seen: Seen | None = None,
+        selected: Seen | None = None,
+        density: Density | None = None,
+    ) -> None:
         if not isinstance(manifest, Manifest):
             raise ArgumentError(
                 f"manifest is a {type(manifest).__name__}", "a Manifest of kind 'model'", "make one"
             )
         described = describe(model)
         self.model = model
-        self.seen = seen
+        self.seen, self.selected, self.density = seen, selected, density
         self.manifest = _with_model(manifest, described | {"parameters": model.count_params()})
         self.labels, self.preprocess = _read_data(self.manifest)
         _check_belongs(described, self.labels, self.preprocess)
-        shape = (None, described["size"], described["size"], 1)
+        _check_density(density, model, self.labels)
+        self.settings = Settings.of(self.manifest.sections.get("decision", {}), self.labels, density)
         # One trace serves every batch size.
-        self._decide = tf.function(
-            lambda image: decide(model(image, training=False)),
-            input_signature=[tf.TensorSpec(shape, tf.uint8, name="image")],
+        shape = (None, described["size"], described["size"], 1)
+        signature = [tf.TensorSpec(shape, tf.uint8, name="image")]
+        settings = self.settings
+        self._observe = tf.function(
+            lambda image: observe(model, image, settings.tta), input_signature=signature
         )
+        self._decide = tf.function(lambda image: answer(model, image, settings), input_signature=signature)
 
     def predict(self, images: Any, *, batch_size: int = 32) -> list[Prediction]:
         """Return one prediction a picture, in the order given and with its id.
@@ -87,14 +110,49 @@ class Classifier:
         """
         found = []
         for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
-            found += predictions(ids, self._outputs(batch), self.labels)
+            outputs = {name: value.numpy() for name, value in self._decide(tf.constant(batch)).items()}
+            found += predictions(ids, outputs, self.labels)
         return found
+
+    def observe(self, images: Any, *, batch_size: int = 32) -> Observed:
+        """Return what the network sees of pictures before anything is decided: logits and features.
+
+        They are the means over the views that the manifest names (`tta`); temperature and thresholds are not
+        applied.
+
+        Args:
+            images: as in `predict`.
+            batch_size: as in `predict`.
+
+        Raises:
+            ArgumentError, ReadError, ManifestMismatch: as in `predict`.
+        """
+        names: list[str] = []
+        width = int(self.model.get_layer("features").output.shape[1])
+        parts = [(np.empty((0, len(self.labels)), np.float32), np.empty((0, width), np.float32))]
+        for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
+            logits, features = self._observe(tf.constant(batch))
+            parts.append((logits.numpy(), features.numpy()))
+            names += ids
+        logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Observed(tuple(names), logits, features)
+
+    def with_decision(self, section: dict[str, Any]) -> "Classifier":
+        """Return a classifier of the same network that decides as a section `"decision"` says.
+
+        Raises:
+            ManifestMismatch: the section cannot be used.
+        """
+        manifest = _with_section(self.manifest, "decision", section)
+        return Classifier(self.model, manifest, seen=self.seen, selected=self.selected, density=self.density)
 
     def save(self, directory: str | Path) -> None:
         """Write the classifier into a folder; an earlier one is replaced.
 
-        The folder holds `model.keras`, `manifest.json` and, where the training pictures are known, their
-        hashes in `training_pictures.json`. From then on `manifest` also names the files and their SHA-256.
+        The folder holds `model.keras`, `manifest.json` and, where there is such a thing, the hashes of the
+        pictures it was trained on (`training_pictures.json`) and selected by (`selection_pictures.json`), and
+        the density of their features (`decision.npz`). From then on `manifest` also names the files and their
+        SHA-256.
 
         Raises:
             ArgumentError: the folder exists and holds something else.
@@ -102,10 +160,9 @@ class Classifier:
         check_target(directory, FILE_NAME, kind="model")
         with whole_folder(directory) as partial:
             save_network(self.model, partial / MODEL_FILE)
-            section = self.manifest.sections["model"] | {"file": _card(partial / MODEL_FILE)}
-            if self.seen is not None:
-                self.seen.save(partial / SEEN_FILE)
-                section |= {"seen": _card(partial / SEEN_FILE)}
+            cards = Companions(self.seen, self.selected, self.density).save(partial)
+            section = without_cards(self.manifest.sections["model"])
+            section |= {"file": card_of(partial / MODEL_FILE), **cards}
             manifest = _with_section(self.manifest, "model", section)
             manifest.save(partial)
         self.manifest = manifest
@@ -125,23 +182,22 @@ class Classifier:
         folder = inside if (inside / MODEL_FILE).is_file() else Path(directory)
         manifest = Manifest.load(folder, kind="model")
         path = folder / MODEL_FILE
-        _check_file(path, manifest, "file")
-        return cls(load_network(path), manifest, seen=_load_seen(folder, manifest))
+        check_file(path, manifest, "file")
+        kept = Companions.load(folder, manifest)
+        network = load_network(path)
+        return cls(network, manifest, seen=kept.seen, selected=kept.selected, density=kept.density)
 
     def export(self, directory: str | Path, format: str = "saved_model") -> None:  # noqa: A002 - the public name
         """Write the classifier in a form that other programs serve; it needs no mri_tumor to run.
 
         `"saved_model"` is TensorFlow's: its signature `serving_default` takes `image`, encoded JPEG or PNG of
-        any size (N,), its signature `preprocessed` takes `image`, uint8 (N, size, size, 1). Both give
-        `probabilities`, float32 (N, K), and `top`, int32 (N,). The manifest lies in `assets.extra/`.
+        any size (N,), its signature `preprocessed` takes `image`, uint8 (N, size, size, 1). Both give what
+        `decide` returns, under the same names. The manifest lies in `assets.extra/`.
 
         Raises:
             ArgumentError: an unknown format, or a folder that holds something else.
         """
-        write_export(self.model, self.preprocess, self.manifest, directory, format)
-
-    def _outputs(self, batch: np.ndarray) -> dict[str, np.ndarray]:
-        return {name: value.numpy() for name, value in self._decide(tf.constant(batch)).items()}
+        write_export(self.model, self.settings, self.preprocess, self.manifest, directory, format)
 
 
 def _with_model(manifest: Manifest, described: dict[str, Any]) -> Manifest:
@@ -194,29 +250,11 @@ def _check_belongs(described: dict[str, Any], labels: tuple[str, ...], preproces
         )
 
 
-def _card(path: Path) -> dict[str, Any]:
-    return {"name": path.name, "sha256": sha256_of(path), "bytes": path.stat().st_size}
-
-
-def _load_seen(folder: Path, manifest: Manifest) -> Seen | None:
-    if "seen" not in manifest.sections["model"]:
-        return None
-    _check_file(folder / SEEN_FILE, manifest, "seen")
-    return Seen.load(folder / SEEN_FILE)
-
-
-def _check_file(path: Path, manifest: Manifest, entry: str) -> None:
-    section = manifest.sections.get("model")
-    file = section.get(entry) if isinstance(section, dict) else None
-    recorded = file.get("sha256") if isinstance(file, dict) else None
-    if not path.is_file():
+def _check_density(density: Density | None, model: Any, labels: tuple[str, ...]) -> None:
+    wanted = (len(labels), int(model.get_layer("features").output.shape[1]))
+    if density is not None and density.means.shape != wanted:
         raise ManifestMismatch(
-            f"{path} is missing", f"{path.name} beside its manifest", "copy the whole folder again"
-        )
-    found = sha256_of(path)
-    if found != recorded:
-        raise ManifestMismatch(
-            f"{path} has SHA-256 {found:.12}, its manifest names {recorded!s:.12}",
-            "the file that was saved with this manifest",
-            "copy the whole folder again, or save the classifier again",
+            f"a density of {density.means.shape} class means and features",
+            f"{wanted}, as the network has",
+            "fit it on the features of this network",
         )

@@ -9,22 +9,29 @@ import tensorflow as tf
 from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.manifest import Manifest
-from mri_tumor.models.decision import decide
+from mri_tumor.models.decision import answer
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.preprocess import Preprocess
+    from mri_tumor.models.settings import Settings
 
 EXTRA = "assets.extra"
 """The folder of a SavedModel that TensorFlow leaves alone: here the manifest lies."""
 
 
 def write_export(
-    model: Any, preprocess: "Preprocess", manifest: Manifest, directory: str | Path, form: str
+    model: Any,
+    settings: "Settings",
+    preprocess: "Preprocess",
+    manifest: Manifest,
+    directory: str | Path,
+    form: str,
 ) -> None:
     """Write a network with its preprocessing and its decision; whole or not there.
 
     Args:
         model: uint8 (N, size, size, 1) to logits.
+        settings: how it decides.
         preprocess: what `serving_default` does with an encoded picture.
         manifest: is put beside it.
         directory: where; an earlier export there is replaced.
@@ -40,7 +47,7 @@ def write_export(
         )
     check_target(directory, "saved_model.pb")
     with whole_folder(directory) as partial:
-        _FORMATS[form](model, preprocess, partial)
+        _FORMATS[form](model, settings, preprocess, partial)
         (partial / EXTRA).mkdir()
         manifest.save(partial / EXTRA)
 
@@ -71,13 +78,13 @@ def _is_of(path: Path, kind: str | None) -> bool:
         return False
 
 
-def _saved_model(model: Any, preprocess: "Preprocess", directory: Path) -> None:
+def _saved_model(model: Any, settings: "Settings", preprocess: "Preprocess", directory: Path) -> None:
     size = preprocess.size
     prepare = preprocess.graph()
     picture = tf.TensorSpec((size, size, 1), tf.uint8)
 
     def decided(image: Any) -> dict[str, Any]:
-        return decide(model(image, training=False))
+        return answer(model, image, settings)
 
     batch = tf.TensorSpec((None, size, size, 1), tf.uint8, name="image")
     preprocessed = tf.function(decided, input_signature=[batch])
@@ -97,4 +104,4 @@ def _saved_model(model: Any, preprocess: "Preprocess", directory: Path) -> None:
     tf.saved_model.save(module, str(directory), signatures=signatures)
 
 
-_FORMATS: dict[str, Callable[[Any, "Preprocess", Path], None]] = {"saved_model": _saved_model}
+_FORMATS: dict[str, Callable[[Any, "Settings", "Preprocess", Path], None]] = {"saved_model": _saved_model}

@@ -4,6 +4,7 @@ This file uses the standard library only: it is also copied into packages, where
 imports it without the rest of the library.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Self
@@ -14,6 +15,17 @@ try:
 except ImportError:  # a copy beside the handler; the tests hold both texts equal
     ArgumentError = ValueError  # type: ignore[assignment, misc]
     NOTICE = "Research and teaching only. Not a medical device: never use it for diagnosis."
+
+REASONS = ("", "novel", "ambiguous", "empty")
+"""Why a classifier abstained, by the number that a model's output `reason` holds; 0 where it did not."""
+
+_NEEDED = ("probabilities", "top")
+_ROWS = ("probabilities", "prediction_set")
+_NUMBERS: dict[str, tuple[int, int | None]] = {
+    "top": (0, None),
+    "label": (-1, None),
+    "reason": (0, len(REASONS)),
+}
 
 
 @dataclass(frozen=True)
@@ -26,7 +38,7 @@ class Prediction:
         top: the most likely class, also when the classifier abstains.
         probabilities: label -> probability in 0-1, in the order of the labels; they sum to 1.
         prediction_set: the classes that cannot be ruled out at the calibrated risk; None before calibration.
-        novelty: distance from the training pictures, 1 at the threshold; None when it was not fitted.
+        novelty: distance from the training pictures, 1 at the threshold; None before that was set.
         abstained: whether the classifier refuses to name a class.
         reason: why it abstained: `"novel"`, `"ambiguous"` or `"empty"`; None when it did not.
         notice: that this is no medical device.
@@ -100,29 +112,42 @@ def predictions(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence
 
     Args:
         ids: the pictures' ids.
-        outputs: what `decide` returns, as arrays or nested lists: `"probabilities"` (N, K) and `"top"` (N,).
+        outputs: what `decide` returns, as arrays or nested lists: `"probabilities"` (N, K) and `"top"` (N,);
+            and, where they are there, `"label"` (N,), `"reason"` (N,), `"prediction_set"` (N, K) and
+            `"novelty"` (N,). Models of the first releases give the first two only: they never abstain.
         labels: the K labels in the order of the columns.
 
     Raises:
-        ArgumentError: an output is missing, or its size does not fit the ids or the labels.
+        ArgumentError: an output is missing, or its size or values do not fit the ids or the labels.
 
     >>> predictions(["a"], {"probabilities": [[0.25, 0.75]], "top": [1]}, ["glioma", "none"])[0].label
     'none'
     """
-    _check(ids, outputs, labels)
-    return [
-        Prediction(
-            id=str(name),
-            label=labels[int(top)],
-            top=labels[int(top)],
-            probabilities={label: float(value) for label, value in zip(labels, row, strict=True)},
-        )
-        for name, row, top in zip(ids, outputs["probabilities"], outputs["top"], strict=True)
-    ]
+    columns = _checked(ids, outputs, labels)
+    rows = (dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True))
+    return [_prediction(str(name), row, labels) for name, row in zip(ids, rows, strict=True)]
 
 
-def _check(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence[str]) -> None:
-    for name in ("probabilities", "top"):
+def _prediction(name: str, row: Mapping[str, Any], labels: Sequence[str]) -> Prediction:
+    reason = REASONS[int(row.get("reason", 0))]
+    label = int(row.get("label", row["top"]))
+    held, novelty = row.get("prediction_set"), row.get("novelty")
+    return Prediction(
+        id=name,
+        label=None if label < 0 else labels[label],
+        top=labels[int(row["top"])],
+        probabilities={name: float(value) for name, value in zip(labels, row["probabilities"], strict=True)},
+        prediction_set=None if held is None else tuple(itertools.compress(labels, held)),
+        novelty=None if novelty is None else float(novelty),
+        abstained=bool(reason),
+        reason=reason or None,
+    )
+
+
+def _checked(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any]:
+    """Return the outputs that are read, once they fit the ids and the labels."""
+    given = [name for name in (*_ROWS, *_NUMBERS, "novelty") if name in outputs or name in _NEEDED]
+    for name in given:
         if name not in outputs or len(outputs[name]) != len(ids):
             count = len(outputs[name]) if name in outputs else "no"
             _refuse(
@@ -130,19 +155,20 @@ def _check(ids: Sequence[str], outputs: Mapping[str, Any], labels: Sequence[str]
                 f"one row of {name} a picture",
                 "pass all outputs of the model for exactly these pictures",
             )
-    for row, top in zip(outputs["probabilities"], outputs["top"], strict=True):
-        if not 0 <= top < len(labels):
-            _refuse(
-                f"top is {top} for {len(labels)} labels",
-                "the position of a label",
-                "pass the labels of the model's manifest",
-            )
-        if len(row) != len(labels):
-            _refuse(
-                f"{len(row)} probabilities for {len(labels)} labels",
-                "one probability a label",
-                "pass the labels of the model's manifest",
-            )
+    for name in _ROWS:
+        for row in outputs.get(name, ()):
+            if len(row) != len(labels):
+                _unfit(f"{len(row)} {name} for {len(labels)} labels", f"one of {name} a label")
+    for name, (least, most) in _NUMBERS.items():
+        below = len(labels) if most is None else most
+        for value in outputs.get(name, ()):
+            if not least <= value < below:
+                _unfit(f"{name} is {value} for {len(labels)} labels", f"{least} to {below - 1}")
+    return {name: outputs[name] for name in given}
+
+
+def _unfit(found: str, expected: str) -> None:
+    _refuse(found, expected, "pass the outputs of a model of this library, and the labels of its manifest")
 
 
 def _refuse(found: str, expected: str, fix: str) -> None:

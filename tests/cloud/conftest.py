@@ -68,6 +68,16 @@ def classifier() -> models.Classifier:
 
 
 @pytest.fixture(scope="session")
+def calibrated(classifier: models.Classifier, catalog: dataset.Catalog) -> models.Classifier:
+    """Return a classifier that looks at two views, gives sets and novelty, and abstains now and then."""
+    features = classifier.observe(catalog).features
+    density = models.Density.fit(features, catalog.label_indices)
+    section = {"tta": "mirror"}
+    plain = models.Classifier(classifier.model, classifier.manifest, density=density).with_decision(section)
+    return models.calibrate(plain, catalog, risk=0.4, folds=3, false_alarms=0.1)
+
+
+@pytest.fixture(scope="session")
 def archive(classifier: models.Classifier, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return cloud.package(classifier, tmp_path_factory.mktemp("package") / "model.tar.gz")
 

@@ -11,6 +11,8 @@ from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, build
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.novelty import Density
+from mri_tumor.models.seen import Known, Seen
 
 
 @pytest.fixture(scope="session")
@@ -46,5 +48,34 @@ def make_classifier(make_manifest: Callable[..., Manifest]) -> Callable[..., Cla
         kernel /= np.sqrt(features.shape[1])
         model.get_layer("logits").set_weights([kernel, -features.mean(axis=0) @ kernel])
         return Classifier(model, make_manifest(labels, size=size))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_deciding(make_classifier: Callable[..., Classifier]) -> Callable[..., Classifier]:
+    """Return a function that makes a classifier with views, temperature, thresholds and density.
+
+    Its thresholds are such that on noise every kind of answer comes up.
+    """
+
+    def make(labels: Sequence[str] = LABELS, **options: object) -> Classifier:
+        plain = make_classifier(labels, **options)
+        size = plain.preprocess.size
+        rng = np.random.default_rng(1)
+        light = rng.uniform(0, 255, (200, 1, 1, 1)) * rng.random((200, size, size, 1))
+        seen = plain.observe(light.astype(np.uint8))
+        density = Density.fit(seen.features, np.arange(200) % len(labels))
+        far = float(np.quantile(density.distance(seen.features), 0.8))
+        limits = {label: (0.75, 0.8, 0.7, 0.85)[place % 4] for place, label in enumerate(labels)}
+        section = {
+            "tta": "mirror",
+            "temperature": 1.5,
+            "conformal": {"method": "plain", "risk": 0.1, "thresholds": limits},
+            "novelty": {"threshold": far, "false_alarms": 0.2},
+        }
+        seen_before = Seen.of([Known(("a.png",), ("p1",))])
+        kept = {"seen": seen_before, "selected": Seen.of([Known(("b.png",), ("p2",))]), "density": density}
+        return Classifier(plain.model, plain.manifest, **kept).with_decision(section)
 
     return make

@@ -16,9 +16,13 @@ from mri_tumor.files import sha256_of
 from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models import builders
-from mri_tumor.models.classifier import MODEL_FILE, SEEN_FILE, Classifier
+from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.companions import DENSITY_FILE, MODEL_FILE, SEEN_FILE, SELECTED_FILE
+from mri_tumor.models.decision import decide
+from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction
 from mri_tumor.models.seen import Known, Seen
+from mri_tumor.models.views import observe
 
 Make = Callable[..., Classifier]
 
@@ -366,3 +370,97 @@ def test_what_it_was_trained_on_is_kept_with_it(make_classifier, tmp_path):
     (tmp_path / "kept" / SEEN_FILE).unlink()
     with pytest.raises(ManifestMismatch, match="missing"):
         Classifier.load(tmp_path / "kept")
+
+
+@pytest.fixture(scope="module")
+def deciding(make_deciding: Make) -> Classifier:
+    return make_deciding()
+
+
+def light(count: int = 60, seed: int = 5) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return (rng.uniform(0, 255, (count, 1, 1, 1)) * rng.random((count, 32, 32, 1))).astype(np.uint8)
+
+
+def test_a_calibrated_one_says_what_decide_says(deciding: Classifier) -> None:
+    found = deciding.predict(light())
+    logits, features = observe(deciding.model, light(), "mirror")
+    expected = {
+        name: np.asarray(value) for name, value in decide(logits, features, deciding.settings).items()
+    }
+    np.testing.assert_allclose(rows(found), expected["probabilities"], atol=1e-5)
+    np.testing.assert_allclose([one.novelty for one in found], expected["novelty"], rtol=1e-5)
+    assert {one.reason for one in found} >= {None, "novel", "ambiguous"}
+    for one, held in zip(found, expected["prediction_set"], strict=True):
+        assert one.prediction_set == tuple(np.array(LABELS)[held])
+        assert one.label is None or one.prediction_set == (one.label,)
+        assert (one.reason == "novel") == (one.novelty > 1)
+
+
+def test_what_was_observed_is_not_decided_yet(deciding: Classifier) -> None:
+    found = deciding.observe(light(7), batch_size=3)
+    logits, features = observe(deciding.model, light(7), "mirror")
+    assert found.ids == tuple("0123456")
+    np.testing.assert_allclose(found.logits, logits, atol=1e-5)
+    np.testing.assert_allclose(found.features, features, atol=1e-5)
+    nothing = deciding.observe([])
+    assert (nothing.logits.shape, nothing.features.shape) == ((0, 4), (0, features.shape[1]))
+
+
+def test_everything_that_decides_is_saved(deciding: Classifier, tmp_path: Path) -> None:
+    deciding.save(tmp_path / "model")
+    names = {MODEL_FILE, "manifest.json", SEEN_FILE, SELECTED_FILE, DENSITY_FILE}
+    assert {path.name for path in (tmp_path / "model").iterdir()} == names
+    loaded = Classifier.load(tmp_path / "model")
+    assert (loaded.seen, loaded.selected) == (deciding.seen, deciding.selected)
+    assert loaded.manifest.digest == deciding.manifest.digest
+    for one, other in zip(loaded.predict(light()), deciding.predict(light()), strict=True):
+        assert one.probabilities == pytest.approx(other.probabilities, abs=1e-6)
+        assert one.novelty == pytest.approx(other.novelty, rel=1e-5)
+        assert (one.label, one.prediction_set, one.reason) == (
+            other.label,
+            other.prediction_set,
+            other.reason,
+        )
+
+
+@pytest.mark.parametrize("name", [SELECTED_FILE, DENSITY_FILE])
+def test_files_beside_the_network_belong_to_it(deciding: Classifier, tmp_path: Path, name: str) -> None:
+    deciding.save(tmp_path / "model")
+    path = tmp_path / "model" / name
+    path.write_bytes(path.read_bytes() + b" ")
+    with pytest.raises(ManifestMismatch, match=f"{name} has SHA-256"):
+        Classifier.load(tmp_path / "model")
+    path.unlink()
+    with pytest.raises(ManifestMismatch, match=f"{name} is missing"):
+        Classifier.load(tmp_path / "model")
+
+
+def test_another_decision_is_another_classifier_of_the_same_network(deciding: Classifier) -> None:
+    before = deciding.manifest.digest
+    plain = deciding.with_decision({})
+    assert (deciding.manifest.digest, plain.model) == (before, deciding.model)
+    assert plain.manifest.digest != before
+    assert plain.predict(light(1))[0].prediction_set is None
+    with pytest.raises(ManifestMismatch, match="0 is no number above 0"):
+        deciding.with_decision({"temperature": 0})
+
+
+def test_the_density_of_another_network(classifier: Classifier, make_classifier: Make) -> None:
+    wide = make_classifier(width=4)
+    features = wide.observe(light(40)).features
+    with pytest.raises(ManifestMismatch, match="class means and features"):
+        Classifier(classifier.model, classifier.manifest, density=Density.fit(features, np.arange(40) % 4))
+    with pytest.raises(ManifestMismatch, match="class means and features"):
+        Classifier(wide.model, wide.manifest, density=Density.fit(features, np.arange(40) % 2))
+
+
+def test_what_the_first_releases_saved_still_loads(classifier: Classifier, tmp_path: Path) -> None:
+    """Their manifests have an empty section about decisions, or none, and nothing lies beside the network."""
+    expected = rows(classifier.predict(light(3)))
+    for change in (lambda sections: sections.update(decision={}), lambda sections: sections.pop("decision")):
+        classifier.save(tmp_path / "old")
+        edit(tmp_path / "old", change)
+        found = Classifier.load(tmp_path / "old").predict(light(3))
+        np.testing.assert_allclose(rows(found), expected, atol=1e-6)
+        assert {(one.prediction_set, one.novelty, one.abstained) for one in found} == {(None, None, False)}

@@ -15,7 +15,7 @@ from mri_tumor.errors import ArgumentError
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.export import EXTRA
-from mri_tumor.models.prediction import Prediction
+from mri_tumor.models.prediction import Prediction, predictions
 
 Make = Callable[..., Classifier]
 
@@ -71,7 +71,17 @@ def test_signatures(loaded: tf.Module) -> None:
         outputs = {
             key: (tuple(value.shape), value.dtype) for key, value in signature.structured_outputs.items()
         }
-        assert outputs == {"probabilities": ((None, 4), tf.float32), "top": ((None,), tf.int32)}
+        assert outputs == PLAIN
+
+
+PLAIN = {
+    "probabilities": ((None, 4), tf.float32),
+    "top": ((None,), tf.int32),
+    "label": ((None,), tf.int32),
+    "abstained": ((None,), tf.bool),
+    "reason": ((None,), tf.int32),
+}
+CALIBRATED = {"prediction_set": ((None, 4), tf.bool), "novelty": ((None,), tf.float32)}
 
 
 @pytest.mark.parametrize("count", [1, 5])
@@ -92,6 +102,33 @@ def test_serving_default_takes_files_of_mixed_sizes_and_types(
     ours = np.stack([classifier.preprocess(cv2.imdecode(np.frombuffer(file, np.uint8), 0)) for file in FILES])
     assert np.abs(ready.astype(int) - ours).max() <= 2
     assert rows(classifier.predict(ready)).std(axis=0).max() > 0.01
+
+
+def test_a_calibrated_classifier_is_the_same_in_both_signatures(make_deciding: Make, tmp_path: Path) -> None:
+    classifier = make_deciding()
+    classifier.export(tmp_path / "1")
+    loaded = tf.saved_model.load(tmp_path / "1")
+    rng = np.random.default_rng(7)
+    light = (rng.uniform(0, 255, (60, 1, 1, 1)) * rng.random((60, 32, 32, 1))).astype(np.uint8)
+    files = [cv2.imencode(".png", picture)[1].tobytes() for picture in light]
+    graph = classifier.preprocess.graph()
+    ready = np.stack([graph(tf.constant(file)).numpy() for file in files])
+    for name, given, pictures in (("preprocessed", light, light), ("serving_default", files, ready)):
+        signature = loaded.signatures[name]
+        outputs = {
+            key: (tuple(value.shape), value.dtype) for key, value in signature.structured_outputs.items()
+        }
+        assert outputs == PLAIN | CALIBRATED
+        answer = {key: value.numpy() for key, value in signature(image=tf.constant(given)).items()}
+        expected = classifier.predict(pictures)
+        found = predictions([one.id for one in expected], answer, classifier.labels)
+        np.testing.assert_allclose(rows(found), rows(expected), atol=1e-5)
+        np.testing.assert_allclose(
+            [one.novelty for one in found], [one.novelty for one in expected], rtol=1e-5, atol=1e-5
+        )
+        said = [[(one.label, one.prediction_set, one.reason) for one in some] for some in (found, expected)]
+        assert said[0] == said[1]
+        assert len({reason for _, _, reason in said[0]}) >= 3
 
 
 @pytest.mark.parametrize("bad", [b"", b"text", FILES[0][:60], FILES[1][:40]])

@@ -108,6 +108,40 @@ def test_predictions_keep_order_and_ids(as_lists: bool) -> None:
     json.dumps(first.to_dict())  # plain numbers, none of numpy's
 
 
+@pytest.mark.parametrize("as_lists", [True, False])
+def test_all_outputs_of_a_calibrated_model(as_lists: bool) -> None:
+    outputs = {
+        "probabilities": np.array([[0.7, 0.3], [0.6, 0.4], [0.5, 0.5], [0.9, 0.1]], np.float32),
+        "top": np.array([0, 0, 0, 0], np.int32),
+        "prediction_set": np.array([[False, True], [True, True], [False, False], [True, False]]),
+        "novelty": np.array([0.5, 0.25, 1.0, 3.0], np.float32),
+        "label": np.array([1, -1, -1, -1], np.int32),
+        "abstained": np.array([False, True, True, True]),
+        "reason": np.array([0, 2, 3, 1], np.int32),
+    }
+    if as_lists:
+        outputs = {name: value.tolist() for name, value in outputs.items()}
+    found = predictions("abcd", outputs, ["glioma", "none"])
+    assert [one.label for one in found] == ["none", None, None, None]
+    assert [one.top for one in found] == ["glioma"] * 4
+    assert [one.abstained for one in found] == [False, True, True, True]
+    assert [one.reason for one in found] == [None, "ambiguous", "empty", "novel"]
+    assert [one.prediction_set for one in found] == [("none",), ("glioma", "none"), (), ("glioma",)]
+    assert [one.novelty for one in found] == [0.5, 0.25, 1.0, 3.0]
+    json.dumps([one.to_dict() for one in found])
+
+
+def test_outputs_of_the_first_releases() -> None:
+    (found,) = predictions(["a"], {"probabilities": [[0.25, 0.75]], "top": [1]}, ["glioma", "none"])
+    assert (found.label, found.prediction_set, found.novelty, found.abstained, found.reason) == (
+        "none",
+        None,
+        None,
+        False,
+        None,
+    )
+
+
 def test_no_pictures_no_predictions() -> None:
     assert predictions([], {"probabilities": [], "top": []}, LABELS) == []
 
@@ -122,6 +156,14 @@ def test_no_pictures_no_predictions() -> None:
         ({"probabilities": [[0.5, 0.3, 0.2]], "top": [0]}, "3 probabilities for 2 labels"),
         ({"probabilities": [[0.5, 0.5]], "top": [2]}, "top is 2 for 2 labels"),
         ({"probabilities": [[0.5, 0.5]], "top": [-1]}, "top is -1 for 2 labels"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "label": [2]}, "label is 2 for 2 labels"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "label": [-2]}, "label is -2 for 2 labels"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "reason": [4]}, "reason is 4"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "label": [-1]}, "abstained=False"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "label": [0], "reason": [1]}, "abstained=True"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "prediction_set": [[True]]}, "1 prediction_set for 2"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "prediction_set": []}, "0 prediction_set for 1"),
+        ({"probabilities": [[0.5, 0.5]], "top": [0], "novelty": [1.0, 2.0]}, "2 novelty for 1 pictures"),
     ],
 )
 def test_outputs_that_do_not_fit(outputs: dict, words: str) -> None:
