@@ -145,7 +145,7 @@ def _standard(thumbnails: NDArray[np.uint8]) -> NDArray[np.float64]:
     pixels = thumbnails.astype(np.float64)
     spread = pixels.std(axis=1, keepdims=True)
     centred = pixels - pixels.mean(axis=1, keepdims=True)
-    return np.divide(centred, spread, out=np.zeros_like(pixels), where=spread > 0)
+    return np.asarray(centred / np.where(spread > 0, spread, 1))
 
 
 def _fitted(rule: Any, seen: NDArray[Any], labels: NDArray[np.str_], asked: NDArray[Any]) -> tuple[str, ...]:
