@@ -26,13 +26,17 @@ p { max-width: 46rem; }
 table { border-collapse: collapse; margin: .8rem 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .3rem .9rem .3rem 0; text-align: right; border-bottom: 1px solid #e5e5e5; }
 th:first-child, td:first-child { text-align: left; }
+td { white-space: nowrap; }
+th { vertical-align: bottom; }
 thead th { border-bottom: 2px solid #1f6f8b; }
 img { max-width: 100%; height: auto; }
 figure { margin: .8rem 0; }
 figcaption { color: #555; font-size: .9rem; }
 pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; line-height: 1.35; }
+.beside { display: grid; grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); gap: .9rem; }
+.beside figure { margin: 0; }
 .quiet { color: #555; font-size: .85rem; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .7rem;
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr)); gap: .7rem;
          margin: 1rem 0; }
 .card { border: 1px solid #ddd; border-radius: 6px; padding: .5rem .8rem; font-size: .9rem;
         line-height: 1.3; }
@@ -125,9 +129,13 @@ class Page:
     def figure(self, figure: "Figure | str | Path", caption: str) -> Self:
         """Add a plot, or a PNG file by its path, with a caption that also serves as its description."""
         data = Path(figure).read_bytes() if isinstance(figure, str | Path) else _png(figure)
-        source = f"data:image/png;base64,{base64.b64encode(data).decode()}"
-        text = html.escape(caption, quote=True)
-        return self._add(f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>')
+        return self._add(_figure(data, caption))
+
+    def figures(self, figures: Iterable[tuple["Figure", str]]) -> Self:
+        """Add plots with their captions beside each other, as many as fit."""
+        return self._add(
+            f'<div class="beside">{"".join(_figure(_png(one), text) for one, text in figures)}</div>'
+        )
 
     def cards(self, cards: Iterable[Card]) -> Self:
         """Add a few figures that stand out, beside each other."""
@@ -169,6 +177,12 @@ def breakable(text: str) -> str:
     'Training/<wbr>&lt;a&gt;.png'
     """
     return html.escape(text, quote=True).replace("/", "/<wbr>").replace("_", "_<wbr>")
+
+
+def _figure(png: bytes, caption: str) -> str:
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    text = html.escape(caption, quote=True)
+    return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
 
 def _png(figure: "Figure") -> bytes:

@@ -101,6 +101,21 @@ class Evaluation:
         """
         write_rows(path, self.predictions, self.truth, self.labels, self.leaked_ids)
 
+    def to_html(self, path: str | Path, *, pictures: int = 12) -> None:
+        """Write the evaluation as one HTML page that loads nothing from elsewhere.
+
+        Args:
+            path: the file.
+            pictures: how many of the most confident mistakes are shown, from 0. Their pictures are in the
+                page where the data was a Catalog whose files are still there.
+
+        Raises:
+            ArgumentError: `pictures` is below 0 or no whole number.
+        """
+        from mri_tumor.models.judging.page import write_page
+
+        write_page(path, self, pictures)
+
     def summary(self) -> str:
         """Return the scores as a small table, one column a part, with intervals where there are any."""
         from mri_tumor.models.judging.text import summary
