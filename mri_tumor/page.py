@@ -43,7 +43,7 @@ pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .85rem; 
 .card b { display: block; font-size: 1.5rem; font-variant-numeric: tabular-nums; }
 .card small { color: #555; display: block; }
 .bad { border-color: #c8553d; } .bad b { color: #b04329; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(11rem, 1fr)); gap: .9rem; }
+.pictures { display: grid; grid-template-columns: repeat(auto-fill, minmax(13rem, 1fr)); gap: .9rem; }
 .pictures figure { border: 1px solid #ddd; border-radius: 6px; padding: .6rem; margin: 0; min-width: 0; }
 .pictures figcaption { color: #222; font-size: .8rem; line-height: 1.35; margin-top: .4rem;
                        overflow-wrap: anywhere; }

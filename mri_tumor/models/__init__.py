@@ -8,18 +8,25 @@ if TYPE_CHECKING:
     from mri_tumor.models.builders import available, build
     from mri_tumor.models.classifier import Classifier
     from mri_tumor.models.evaluation import Evaluation, evaluate
+    from mri_tumor.models.judging.comparison import Comparison, compare
+    from mri_tumor.models.judging.five import five
+    from mri_tumor.models.judging.five_numbers import FiveNumbers
     from mri_tumor.models.prediction import Prediction
     from mri_tumor.models.recipe import Recipe
     from mri_tumor.models.training import train
 
 __all__ = [
     "Classifier",
+    "Comparison",
     "Evaluation",
+    "FiveNumbers",
     "Prediction",
     "Recipe",
     "available",
     "build",
+    "compare",
     "evaluate",
+    "five",
     "train",
 ]
 
@@ -27,12 +34,16 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Classifier": ".classifier",
+        "Comparison": ".judging.comparison",
         "Evaluation": ".evaluation",
+        "FiveNumbers": ".judging.five_numbers",
         "Prediction": ".prediction",
         "Recipe": ".recipe",
         "available": ".builders",
         "build": ".builders",
+        "compare": ".judging.comparison",
         "evaluate": ".evaluation",
+        "five": ".judging.five",
         "train": ".training",
     },
 )

@@ -20,7 +20,7 @@ from mri_tumor.progress import track
 SIDE = 24
 """Height and width of the thumbnails that nearest neighbours are looked for among, in pixels."""
 
-_TREES = 200
+_TREES = 100
 _SEED = 0
 _Look = tuple[tuple[int, int], NDArray[np.uint8]]
 

@@ -75,8 +75,8 @@ def verdict(found: "Evaluation") -> list[str]:
     best = max(reached, key=reached.__getitem__, default="")
     if best and ends is not None and reached[best] >= ends.low:
         lines.append(
-            f"The floor {best!r} reaches {percent(reached[best])} % on part {part!r}: the model is not surely "
-            "better there than a rule that learns nothing about tumours."
+            f"The floor {best!r} reaches {percent(reached[best])} % on part {part!r}: the model is not "
+            "surely better there than a rule that learns nothing about tumours."
         )
     return lines
 
