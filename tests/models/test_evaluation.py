@@ -213,6 +213,27 @@ def test_one_id_twice_is_refused(six):
         evaluate(Twice(ANSWERS), six)
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"probabilities": {"glioma": 0.5, "cat": 0.5}}, "has the labels glioma, cat, top glioma"),
+        ({"top": "cat"}, "top cat"),
+        ({"label": "cat"}, "has the labels"),
+        ({"probabilities": dict.fromkeys(LABELS, float("nan"))}, "are nan, nan, nan, nan"),
+        ({"probabilities": dict.fromkeys(LABELS, 0.0)}, "sum to 1"),
+        ({"probabilities": dict.fromkeys(LABELS, 0.5)}, "sum to 1"),
+    ],
+)
+def test_answers_that_are_no_probabilities_of_the_labels_are_refused(six, changed, reason):
+    class Strange(Scripted):
+        def predict(self, images):
+            first, *rest = super().predict(images)
+            return [replace(first, **changed), *rest]
+
+    with pytest.raises(MriTumorError, match=reason):
+        evaluate(Strange(ANSWERS), six)
+
+
 def test_every_form_of_the_data_gives_the_same_scores(pictures, tmp_path):
     write_tfrecords(pictures, tmp_path / "shards", preprocess=SPEC)
     expected = evaluate(Brightness(), pictures)

@@ -87,11 +87,18 @@ def by_id(predictions: Sequence[Prediction], truth: Truth, labels: tuple[str, ..
 
 def _check_labels(predictions: Sequence[Prediction], labels: tuple[str, ...]) -> None:
     for one in predictions:
-        if set(one.probabilities) != set(labels) or one.top not in labels:
+        if set(one.probabilities) != set(labels) or one.top not in labels or one.label not in (None, *labels):
             raise MriTumorError(
                 f"the prediction of {one.id!r} has the labels {', '.join(one.probabilities)}, top {one.top}",
-                f"a probability for each of {', '.join(labels)}",
+                f"a probability for each of {', '.join(labels)}, and one of them as top",
                 "let predict answer with the classifier's own labels",
+            )
+        shares = one.probabilities.values()
+        if not (all(0 <= share <= 1.01 for share in shares) and abs(sum(shares) - 1) < 0.01):
+            raise MriTumorError(
+                f"the probabilities of {one.id!r} are {', '.join(map(str, shares))}",
+                "numbers in 0-1 that sum to 1",
+                "check the model: a network whose weights are no numbers answers so",
             )
 
 
