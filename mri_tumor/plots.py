@@ -7,6 +7,7 @@ its bytes for a page.
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,6 +17,12 @@ from mri_tumor.files import whole_file
 from mri_tumor.labels import display_name
 
 INK, ACCENT, SECOND = "#222222", "#1f6f8b", "#c8553d"
+
+CLASSES = ("#c8553d", "#1f6f8b", "#6a994e", "#8e6bbf", "#d9a441", "#555555")
+"""A colour a class, in the order of the labels."""
+
+Line: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
+Mark: TypeAlias = tuple[float, float | None, float | None]
 
 
 def grid(
@@ -76,6 +83,66 @@ def curves(
         axes.grid(alpha=0.25)
         if axes.get_legend_handles_labels()[0]:
             axes.legend(frameon=False)
+    return figure
+
+
+def ranked(
+    roc: Mapping[str, Line],
+    precision_recall: Mapping[str, Line],
+    labels: Sequence[str],
+    *,
+    title: str = "",
+) -> Figure:
+    """Draw ROC and precision-recall curves beside each other, a line a class.
+
+    Args:
+        roc: label -> (false positive rates, true positive rates), both 0-1 and rising.
+        precision_recall: label -> (recalls, precisions), both 0-1, recalls rising; drawn in steps, whose area
+            is the average precision.
+        labels: all class names in order, so that a class has one colour in every figure.
+        title: a line above.
+    """
+    figure = Figure(figsize=(9, 4.7), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    left.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
+    for axes, lines, style in ((left, roc, "default"), (right, precision_recall, "steps-pre")):
+        for label, (across, up) in lines.items():
+            colour = CLASSES[labels.index(label) % len(CLASSES)]
+            axes.plot(across, up, color=colour, label=display_name(label), drawstyle=style)
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
+        axes.grid(alpha=0.25)
+    left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
+    right.set(xlabel="recall", ylabel="precision", title="precision-recall")
+    figure.suptitle(title, fontsize=11)
+    handles, names = left.get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=max(1, len(names)), frameon=False)
+    return figure
+
+
+def dots(rows: Sequence[str], marks: Mapping[str, Sequence[Mark | None]], *, xlabel: str) -> Figure:
+    """Draw shares with their intervals, a row each, several kinds beside each other in a row.
+
+    Args:
+        rows: what stands before each row, the first on top.
+        marks: kind -> for each row (value, low, high), 0-1; low and high are None without an interval.
+        xlabel: what is drawn.
+    """
+    figure = Figure(figsize=(7.6, 1.2 + 0.5 * max(2, len(rows))), layout="constrained")
+    axes = figure.subplots()
+    for number, ((kind, own), colour) in enumerate(zip(marks.items(), (INK, SECOND, ACCENT), strict=False)):
+        there = [(place, mark) for place, mark in enumerate(own) if mark is not None]
+        places = [place + 0.22 * (number - (len(marks) - 1) / 2) for place, _ in there]
+        axes.scatter([mark[0] for _, mark in there], places, color=colour, s=30, label=kind, zorder=3)
+        for at, (_, (_, low, high)) in zip(places, there, strict=True):
+            if low is not None and high is not None:
+                axes.plot([low, high], [at, at], color=colour, linewidth=1.6, alpha=0.7)
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-0.02, 1.02), xlabel=xlabel)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(left=False)
+    axes.grid(axis="x", alpha=0.25)
+    if len(marks) > 1:
+        axes.legend(frameon=False, ncols=len(marks), loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0)
     return figure
 
 

@@ -16,7 +16,7 @@ from mri_tumor import cloud, dataset, models
 PACKAGE = Path(mri_tumor.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "examples" not in path.relative_to(PACKAGE).parts)
 
-FLOOR = ("_lazy", "errors", "files", "labels", "manifest", "plots", "progress")
+FLOOR = ("_lazy", "errors", "files", "labels", "manifest", "page", "plots", "progress")
 ROOMS = ("floor", "dataset", "models", "cloud", "roof")
 ROOM_OF = {"dataset": "dataset", "models": "models", "cloud": "cloud", "report": "roof", "cli": "roof"}
 

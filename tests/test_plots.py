@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import LABELS
-from mri_tumor.plots import confusion, curves, grid, png, reliability, save
+from mri_tumor.plots import confusion, curves, dots, grid, png, ranked, reliability, save
 
 
 def pictures(count: int) -> list[np.ndarray]:
@@ -82,3 +82,22 @@ def test_no_global_state_is_touched() -> None:
     before = dict(mpl.rcParams)
     png(confusion(np.eye(4, dtype=int), LABELS))
     assert dict(mpl.rcParams) == before
+
+
+def test_ranked() -> None:
+    line = (np.array([0.0, 0.5, 1.0]), np.array([0.0, 1.0, 1.0]))
+    left, right = ranked({"none": line}, {"none": line}, LABELS, title="all").axes
+    assert [list(drawn.get_ydata()) for drawn in left.lines] == [[0, 1], [0.0, 1.0, 1.0]]
+    assert right.lines[0].get_drawstyle() == "steps-pre"
+    # A class has one colour in every figure, also where others are missing.
+    both = ranked({"glioma": line, "none": line}, {}, LABELS).axes[0]
+    assert both.lines[2].get_color() == left.lines[1].get_color() == right.lines[0].get_color()
+    assert len(png(ranked({}, {}, LABELS))) > 0
+
+
+def test_dots() -> None:
+    marks = {"all": [(0.5, 0.4, 0.6), None], "clean": [(0.2, None, None), (0.3, 0.1, 0.4)]}
+    (axes,) = dots(["model", "floor"], marks, xlabel="accuracy").axes
+    assert [list(drawn.get_offsets()[:, 0]) for drawn in axes.collections] == [[0.5], [0.2, 0.3]]
+    assert [list(line.get_xdata()) for line in axes.lines] == [[0.4, 0.6], [0.1, 0.4]]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["model", "floor"]

@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     from mri_tumor.models.calibration import calibrate
     from mri_tumor.models.classifier import Classifier
     from mri_tumor.models.evaluation import Evaluation, evaluate
+    from mri_tumor.models.judging.comparison import Comparison, compare
+    from mri_tumor.models.judging.five import five
+    from mri_tumor.models.judging.five_numbers import FiveNumbers
     from mri_tumor.models.novelty import Density
     from mri_tumor.models.prediction import Prediction
     from mri_tumor.models.recipe import Recipe
@@ -17,16 +20,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Classifier",
+    "Comparison",
     "Density",
     "Evaluation",
+    "FiveNumbers",
     "Prediction",
     "Recipe",
     "available",
     "brier",
     "build",
     "calibrate",
+    "compare",
     "evaluate",
     "expected_calibration_error",
+    "five",
     "reliability_curve",
     "train",
 ]
@@ -35,16 +42,20 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Classifier": ".classifier",
+        "Comparison": ".judging.comparison",
         "Density": ".novelty",
         "Evaluation": ".evaluation",
+        "FiveNumbers": ".judging.five_numbers",
         "Prediction": ".prediction",
         "Recipe": ".recipe",
         "available": ".builders",
         "brier": ".reliability",
         "build": ".builders",
         "calibrate": ".calibration",
+        "compare": ".judging.comparison",
         "evaluate": ".evaluation",
         "expected_calibration_error": ".reliability",
+        "five": ".judging.five",
         "reliability_curve": ".reliability",
         "train": ".training",
     },

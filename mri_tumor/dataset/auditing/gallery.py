@@ -10,15 +10,12 @@ from typing import TYPE_CHECKING
 from mri_tumor.dataset.auditing.text import SIDE_NAMES
 from mri_tumor.dataset.copies.duplicates import NEAR_DUPLICATE
 from mri_tumor.dataset.copies.pairs import Pair, how
+from mri_tumor.dataset.thumbnails import thumbnail
 from mri_tumor.errors import MriTumorError
+from mri_tumor.page import breakable
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.auditing.report import AuditReport
-
-SIDE = 150
-"""The longer side of an embedded picture in pixels."""
-
-_QUALITY = 80
 
 
 @dataclass(frozen=True)
@@ -52,15 +49,6 @@ def gallery(report: "AuditReport", most: int) -> str:
     """Return every shelf as HTML, at most `most` pairs on each."""
     paths = {(picture.side, picture.id): picture.path for picture in report.pictures}
     return "\n".join(_shelf(shelf, paths) for shelf in shelves(report.pairs, most))
-
-
-def breakable(text: str) -> str:
-    """Escape a text, and let its lines break after slashes and underscores: names are long.
-
-    >>> breakable("Training/<a>.png")
-    'Training/<wbr>&lt;a&gt;.png'
-    """
-    return html.escape(text, quote=True).replace("/", "/<wbr>").replace("_", "_<wbr>")
 
 
 def _near(pair: Pair) -> bool:
@@ -99,21 +87,7 @@ def _figure(name: str, side: str, label: str, path: Path) -> str:
 
 def _picture(path: Path, text: str) -> str:
     try:
-        source = base64.b64encode(_thumbnail(path)).decode()
+        source = base64.b64encode(thumbnail(path)).decode()
     except MriTumorError:
         return '<div class="gone">can no longer be read</div>'
     return f'<div class="frame"><img src="data:image/jpeg;base64,{source}" alt="{text}" loading="lazy"></div>'
-
-
-def _thumbnail(path: Path) -> bytes:
-    """Return a picture as a small JPEG with nothing in it but pixels."""
-    import cv2
-
-    from mri_tumor.dataset.reader import read_image
-
-    image = read_image(path)
-    scale = min(1.0, SIDE / max(image.shape))
-    height, width = (max(1, round(length * scale)) for length in image.shape)
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    encoded: bytes = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])[1].tobytes()
-    return encoded

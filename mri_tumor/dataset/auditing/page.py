@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mri_tumor.dataset.auditing.gallery import breakable, gallery
+from mri_tumor.dataset.auditing.gallery import gallery
 from mri_tumor.dataset.auditing.shortcuts import Shortcuts
 from mri_tumor.dataset.auditing.text import (
     SIDE_NAMES,
@@ -20,6 +20,7 @@ from mri_tumor.dataset.auditing.text import (
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import write_text
 from mri_tumor.labels import NOTICE
+from mri_tumor.page import breakable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

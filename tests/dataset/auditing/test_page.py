@@ -13,9 +13,10 @@ import pytest
 
 from mri_tumor.dataset.audit import AuditReport, audit
 from mri_tumor.dataset.auditing.advice import advice
-from mri_tumor.dataset.auditing.gallery import SIDE, shelves
+from mri_tumor.dataset.auditing.gallery import shelves
 from mri_tumor.dataset.catalog import scan
 from mri_tumor.dataset.copies.pairs import Pair
+from mri_tumor.dataset.thumbnails import SIDE
 from mri_tumor.errors import ArgumentError
 from mri_tumor.labels import NOTICE
 

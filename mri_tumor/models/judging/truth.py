@@ -15,19 +15,21 @@ from mri_tumor.errors import ArgumentError, ManifestMismatch
 
 @dataclass(frozen=True)
 class Truth:
-    """What is known of the pictures; all three in the data's order.
+    """What is known of the pictures; all in the data's order.
 
     Args:
         ids: each picture's id; unique.
         labels: each picture's class.
         groups: each picture's group, None where it is unknown.
         known_ids: whether the ids are the pictures' own, and not numbers given here.
+        paths: each picture's file; empty where files are unknown, as in shards.
     """
 
     ids: tuple[str, ...]
     labels: tuple[str, ...]
     groups: tuple[str | None, ...]
     known_ids: bool = True
+    paths: tuple[Path, ...] = ()
 
 
 def truth_of(data: Any, labels: tuple[str, ...]) -> Truth:
@@ -103,7 +105,7 @@ def name_labels(numbers: Iterable[int], labels: tuple[str, ...]) -> list[str]:
 
 def _read(data: Any, labels: tuple[str, ...]) -> Truth:
     if isinstance(data, Catalog):
-        return Truth(data.ids, data.labels, data.groups)
+        return Truth(data.ids, data.labels, data.groups, paths=data.paths)
     if isinstance(data, Examples):
         _check_order(data.labels, labels, "the Examples")
         return Truth(data.ids, tuple(name_labels(data.label_indices, labels)), data.groups)
