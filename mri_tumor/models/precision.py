@@ -1,0 +1,68 @@
+"""Copies of a network that compute otherwise and mean the same: in half precision, or on several devices."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+
+from mri_tumor.errors import ArgumentError
+
+
+def with_precision(network: Any, precision: str) -> Any:
+    """Return a copy of a network that computes in half precision, with the same float32 weights.
+
+    The layers that give the network's outputs stay in float32, since a softmax over logits of 8 bits would be
+    coarse; so do those between that have no choice (Keras' batch normalisation takes its means in float32).
+
+    Args:
+        network: functional or sequential.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+
+    Raises:
+        ArgumentError: the network cannot be rebuilt from its configuration.
+
+    >>> inputs = keras.Input((2,))
+    >>> outputs = keras.layers.Dense(3, name="logits")(keras.layers.Dense(4, name="inner")(inputs))
+    >>> mixed = with_precision(keras.Model(inputs, outputs), "mixed_bfloat16")
+    >>> mixed.get_layer("inner").compute_dtype, mixed.get_layer("logits").compute_dtype
+    ('bfloat16', 'float32')
+    """
+    return rebuilt(network, {"dtype": precision}, lambda layer: True)
+
+
+def synchronised(network: Any) -> Any:
+    """Return a copy of a network whose batch normalisation takes its means over all devices' pictures."""
+    kind = keras.layers.BatchNormalization
+    return rebuilt(network, {"synchronized": True}, lambda layer: isinstance(layer, kind))
+
+
+def rebuilt(network: Any, changes: dict[str, Any], chosen: Callable[[Any], bool]) -> Any:
+    """Return a copy of a network in which the configuration of some layers is changed; the weights are kept.
+
+    Args:
+        network: functional or sequential; it stays as it is.
+        changes: what to put into the chosen layers' configurations. A `"dtype"` spares the output layers.
+        chosen: which layers are changed.
+
+    Raises:
+        ArgumentError: the network cannot be rebuilt from its configuration.
+    """
+    last = {tensor._keras_history.operation.name for tensor in getattr(network, "outputs", None) or []}
+
+    def layer_of(layer: Any) -> Any:
+        config = layer.get_config()
+        if chosen(layer):
+            spared = {"dtype"} if layer.name in last else set()
+            config |= {name: value for name, value in changes.items() if name not in spared}
+        return type(layer).from_config(config)
+
+    try:
+        copy = keras.models.clone_model(network, clone_function=layer_of)
+        copy.set_weights(network.get_weights())
+    except (ValueError, TypeError, NotImplementedError) as error:
+        raise ArgumentError(
+            f"{getattr(network, 'name', network)!s} cannot be rebuilt from its layers ({error!s:.120})",
+            "a functional network of Keras layers, none nested in another",
+            'build it with models.build, or train with precision="float32" and devices="one"',
+        ) from error
+    return copy
