@@ -114,11 +114,17 @@ class Examples:
         """Return one epoch as batches; arguments and elements as in `load`, and `order` besides.
 
         Args:
-            batch_size, augment, shuffle, seed, epoch, worker, workers: as in `load`.
+            batch_size: as in `load`.
+            augment: as in `load`.
+            shuffle: as in `load`.
+            seed: as in `load`.
+            epoch: as in `load`.
             order: which pictures to give, whole numbers (n,) from 0, in this order unless `shuffle` mixes
                 them. `i` is the picture at position `i % count`; what is drawn for it follows `i`, which is
                 also its `"index"`, so that `i + count` is the same picture varied anew. None gives every
                 picture once.
+            worker: as in `load`.
+            workers: as in `load`.
         """
         check_whole("batch_size", batch_size, 1)
         _check_augment(augment)

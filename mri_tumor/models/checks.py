@@ -61,7 +61,7 @@ def check_leaks(train: Known, validation: Known, *, allow: bool) -> dict[str, An
     }
 
 
-def check_recipe(recipe: Recipe, network: Any, *, cached: bool, refit: bool) -> None:
+def check_recipe(recipe: Recipe, network: Any, *, cached: bool) -> None:
     """Refuse what a recipe asks for and this run cannot give, before anything is computed.
 
     Raises:
@@ -75,7 +75,9 @@ def check_recipe(recipe: Recipe, network: Any, *, cached: bool, refit: bool) -> 
             "build the model with frozen=True, or pass fine_epochs=0",
         )
     if recipe.head_solver == "lbfgs" and not cached:
-        reason = "plain Datasets, whose features are not cached" if frozen else "a backbone that is not frozen"
+        reason = (
+            "plain Datasets, whose features are not cached" if frozen else "a backbone that is not frozen"
+        )
         raise ArgumentError(
             f"head_solver is 'lbfgs' with {reason}",
             "a frozen backbone, and Catalogs or shard folders",
@@ -86,12 +88,6 @@ def check_recipe(recipe: Recipe, network: Any, *, cached: bool, refit: bool) -> 
             f"mixup is {recipe.mixup} while only a head is trained, on features",
             "a phase in which the network sees pictures",
             "pass cache_features=False, fine_epochs above 0, or mixup=0",
-        )
-    if recipe.folds and refit:
-        raise ArgumentError(
-            f"refit=True with folds={recipe.folds}, whose networks learn from all pictures between them",
-            "one of the two",
-            "leave refit out",
         )
 
 

@@ -60,7 +60,7 @@ def _copy(network: Any) -> Any:
 
 
 def _side_by_side(networks: Sequence[Any]) -> Any:
-    """Return a network with the layers of all backbones, each layer's name prefixed by its network's number."""
+    """Return a network with the layers of all backbones, their names prefixed by the networks' numbers."""
     image = keras.Input(networks[0].inputs[0].shape[1:], dtype="uint8", name="image")
     features = []
     for number, network in enumerate(networks):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mri_tumor.dataset.augment import Augment
 from mri_tumor.models.builders import backbone
 from mri_tumor.models.features import FeatureCache, Features
 from mri_tumor.models.pool import Places, Pool
@@ -47,14 +48,16 @@ class FeatureTable:
 
     @cached_property
     def _copies(self) -> list[Features]:
-        augment, seed = self.recipe.augment, self.recipe.seed
+        augment = self.recipe.augment
         if augment is None:
             return []
-        options = {"augment": augment, "seed": seed}
-        return [
-            self._of(lambda source, name, copy=copy: self._cache.copy(source, name, copy=copy, **options))
-            for copy in range(1, self.recipe.copies + 1)
-        ]
+        return [self._copy(augment, number) for number in range(1, self.recipe.copies + 1)]
+
+    def _copy(self, augment: Augment, number: int) -> Features:
+        seed = self.recipe.seed
+        return self._of(
+            lambda source, name: self._cache.copy(source, name, augment=augment, seed=seed, copy=number)
+        )
 
     def _of(self, compute: Callable[[Source, str], Features]) -> Features:
         return _stacked([compute(source, name) for name, source in self.pool.sources.items()])

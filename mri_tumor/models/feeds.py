@@ -99,7 +99,9 @@ def feature_feed(
     ready = scaled(features)
 
     def data(epoch: int) -> tf.data.Dataset:
-        return head_batches(ready, weights, _order(ready.labels, recipe, epoch) % len(ready.labels), recipe.batch_size)
+        return head_batches(
+            ready, weights, _order(ready.labels, recipe, epoch) % len(ready.labels), recipe.batch_size
+        )
 
     judged = None
     if len(validation):

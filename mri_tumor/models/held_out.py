@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,9 +43,7 @@ class HeldOut:
         distances = np.concatenate([distances for _, _, distances in parts])[order]
         groups = np.array([group or "" for group in pool.groups], np.str_)
         ids = np.array(pool.ids, np.str_)
-        return cls(
-            ids, pool.label_indices, groups, logits.astype(np.float32), distances.astype(np.float32)
-        )
+        return cls(ids, pool.label_indices, groups, logits.astype(np.float32), distances.astype(np.float32))
 
     def save(self, folder: Path) -> None:
         """Write `out_of_fold.npz` into a run's folder."""
@@ -71,10 +69,19 @@ class HeldOut:
             ) from error
 
 
-def group_folds(pool: Pool, recipe: Recipe) -> Iterator[tuple[Places, Places]]:
-    """Yield (training, validation) positions: each picture is validated on once, and no group is in both.
+class Fold(NamedTuple):
+    """Positions in a pool: what a network learns from, what it is selected by, and what it never sees."""
 
-    A picture whose group is unknown is a group of its own.
+    train: Places
+    validation: Places
+    held: Places
+
+
+def group_folds(pool: Pool, recipe: Recipe) -> Iterator[Fold]:
+    """Yield the folds of a run: each picture is held out once and validated on once, and no group is in two.
+
+    What a network says of the pictures that it was selected by looks better than it is, so these are not the
+    ones held out: they are the next fold's. A picture whose group is unknown is a group of its own.
 
     Raises:
         ArgumentError: a class has fewer groups than there are folds.
@@ -92,4 +99,8 @@ def group_folds(pool: Pool, recipe: Recipe) -> Iterator[tuple[Places, Places]]:
                 "ask for fewer folds, or add pictures of other patients",
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
-    yield from splitter.split(groups, pool.label_indices, groups)
+    parts = [part for _, part in splitter.split(groups, pool.label_indices, groups)]
+    for number, held in enumerate(parts):
+        validation = parts[(number + 1) % folds]
+        train = np.setdiff1d(np.arange(pool.count), np.concatenate([held, validation]))
+        yield Fold(train, validation, held)

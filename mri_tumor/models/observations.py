@@ -13,8 +13,8 @@ from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.classifier import RUN_CLASSIFIER, Classifier
 from mri_tumor.models.companions import without_cards
+from mri_tumor.models.judging.truth import truth_of
 from mri_tumor.models.seen import Known, Seen, Shared, known_of
-from mri_tumor.models.truth import truth_of
 
 OUT_OF_FOLD = "out_of_fold.npz"
 """The file of a k-fold run with what each network says of the pictures it did not see."""
@@ -95,9 +95,10 @@ def check_new(classifier: Classifier, found: Observations, *, allow_reuse: bool)
         LeakageError: the classifier was trained on some of them; or something was selected by some of them,
             and `allow_reuse` is False.
     """
-    trained = None
-    # Each out-of-fold answer is that of a network that did not see the picture.
+    trained = selected = None
+    # Each out-of-fold answer is that of a network that neither saw the picture nor was selected by it.
     if found.source == "pictures":
+        selected = _shared(classifier.selected, found.known)
         trained = _shared(classifier.seen, found.known)
         if trained:
             raise LeakageError(
@@ -106,7 +107,6 @@ def check_new(classifier: Classifier, found: Observations, *, allow_reuse: bool)
                 "set pictures aside with dataset.split before training; or train with Recipe(folds=5) and "
                 "calibrate with the run's folder",
             )
-    selected = _shared(classifier.selected, found.known)
     if selected and not allow_reuse:
         raise LeakageError(
             f"training selected on {selected} of the calibration pictures",
@@ -117,7 +117,7 @@ def check_new(classifier: Classifier, found: Observations, *, allow_reuse: bool)
     return {
         "allowed": allow_reuse,
         "trained_on_checked": found.source == "out_of_fold" or trained is not None,
-        "selected_on_checked": selected is not None,
+        "selected_on_checked": found.source == "out_of_fold" or selected is not None,
         "selected_pictures": len(selected.pictures) if selected else 0,
         "selected_groups": len(selected.groups) if selected else 0,
     }

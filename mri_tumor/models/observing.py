@@ -34,13 +34,12 @@ def observed(network: Any, pool: Pool, places: Places, tta: str, table: FeatureT
     if table is not None:
         views = [view.values for view in table.views(places)]
         model = head(network)
-        logits = [np.asarray(model.predict(view, batch_size=256, verbose=0)) for view in views]
-        return Observed(np.mean(logits, axis=0), np.mean(views, axis=0))
+        said = [np.asarray(model.predict(view, batch_size=256, verbose=0)) for view in views]
+        return Observed(np.mean(said, axis=0), np.mean(views, axis=0))
     shape = (None, *network.inputs[0].shape[1:])
     run = tf.function(
         lambda images: observe(network, images, tta), input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )
     batches = pool.batches(places, batch_size=_BATCH, augment=None, seed=0, epoch=0)
     parts = [[array.numpy() for array in run(batch["image"])] for batch in batches]
-    logits, features = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Observed(logits, features)
+    return Observed(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

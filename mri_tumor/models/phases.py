@@ -14,6 +14,7 @@ from mri_tumor.models.feature_table import FeatureTable
 from mri_tumor.models.features import Features, Scaling, foldable
 from mri_tumor.models.feeds import Feed, class_weights, feature_feed, picture_feed
 from mri_tumor.models.loop import Outcome, run_epochs, write_history
+from mri_tumor.models.observing import observed
 from mri_tumor.models.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.runfolder import draw_curves
@@ -141,7 +142,9 @@ def _top(task: Task, chosen: Outcome | None) -> Outcome:
     return _epochs(task, feed, task.directory / "top", chosen, fine=True)
 
 
-def _epochs(task: Task, feed: Feed, directory: Path, chosen: Outcome | None, *, fine: bool = False) -> Outcome:
+def _epochs(
+    task: Task, feed: Feed, directory: Path, chosen: Outcome | None, *, fine: bool = False
+) -> Outcome:
     recipe = task.recipe
     outcome = run_epochs(
         feed.model,
@@ -163,10 +166,9 @@ def _validation_loss(task: Task) -> float:
     """Return the validation loss of the network as it is, the way the second phase measures its own."""
     if not len(task.validation):
         return float("inf")
-    feed = picture_feed(task.network, task.pool, task.train, task.validation, task.recipe, task.weights)
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
-    total = sum(float(loss(labels, task.network(images, training=False))) for images, labels in feed.validation)
-    return total / len(task.validation)
+    seen = observed(task.network, task.pool, task.validation, "none", None)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    return float(loss(task.pool.label_indices[task.validation], seen.logits))
 
 
 def _outcome(rows: list[dict[str, float]]) -> Outcome:

@@ -86,8 +86,9 @@ class Recipe:
         ema: the momentum of a moving average of the weights which is validated and kept instead of the
             weights themselves, between 0 and 1; None for none.
         clip_norm: the gradients' common norm is cut to this, above 0; None leaves it.
-        folds: train so many networks, each validated on another part of training and validation pictures
-            together, and answer by the mean of their logits, 2 or more; None trains one network.
+        folds: train so many networks on training and validation pictures together, each selected by another
+            part of the groups and never shown one more part, and answer by the mean of their logits; 3 or
+            more. None trains one network.
         tta: `"mirror"` answers by the mean of the logits of a picture and its mirror image (test-time
             augmentation); `"none"` by the picture alone.
         precision: `"mixed_bfloat16"` or `"mixed_float16"` compute in half precision; weights, logits and the
@@ -241,7 +242,7 @@ _CHECKS: dict[str, Check] = {
     "class_weights": one_of("balanced", "sampling", "none"),
     "ema": optional(number("between 0 and 1", _inside)),
     "clip_norm": optional(number("above 0", _positive)),
-    "folds": optional(whole(2)),
+    "folds": optional(whole(3)),
     "tta": one_of("none", "mirror"),
     "precision": one_of("float32", "mixed_bfloat16", "mixed_float16"),
     "devices": one_of("one", "mirrored", "workers"),

@@ -204,4 +204,3 @@ def _fields(element: Any) -> tuple[Any, Any]:
     if isinstance(element, dict):
         return element.get("image"), element.get("label")
     return (element[0], element[1]) if isinstance(element, tuple) and len(element) >= 2 else (None, None)
-

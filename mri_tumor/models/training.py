@@ -19,15 +19,15 @@ from mri_tumor.models.ensemble import merge
 from mri_tumor.models.feature_table import FeatureTable
 from mri_tumor.models.features import weights_digest
 from mri_tumor.models.feeds import class_weights, uses_features
-from mri_tumor.models.phases import Fitted, Task, fit
 from mri_tumor.models.held_out import HeldOut, group_folds
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.observing import observed
+from mri_tumor.models.phases import Fitted, Task, fit
 from mri_tumor.models.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.runfolder import RunFolder
 from mri_tumor.models.seen import Known, Seen, known_of
-from mri_tumor.models.sources import Source, open_source
+from mri_tumor.models.sources import open_source
 
 logger = logging.getLogger(__name__)
 
@@ -154,13 +154,39 @@ class _Job:
 
 
 @dataclass(frozen=True)
+class _Member:
+    """One trained network of a run.
+
+    Args:
+        network: what is delivered.
+        selected: the network as it was selected; with a refit another one.
+        learnt: the positions that the delivered one learnt from.
+        fitted: how the selection went.
+        again: how the refit went.
+        table: the cached features, None where they are not those of this network.
+    """
+
+    network: Any
+    selected: Any
+    learnt: Places
+    fitted: Fitted
+    again: Fitted | None
+    table: FeatureTable | None
+
+    @property
+    def section(self) -> dict[str, Any]:
+        return self.fitted.section | {
+            "refit": self.again and self.again.section | {"count": len(self.learnt)}
+        }
+
+
+@dataclass(frozen=True)
 class _Trained:
     """What a run came to."""
 
     network: Any
-    fitted: list[Fitted]
+    members: list[_Member]
     density: Density
-    again: Fitted | None = None
 
 
 def _checked_recipe(recipe: Any) -> Recipe:
@@ -189,7 +215,7 @@ def _open(
     network = model.__class__.from_config(model.get_config())
     network.set_weights(model.get_weights())
     cached = uses_features(network, [learnt, judged], recipe)
-    check_recipe(recipe, network, cached=cached, refit=refit)
+    check_recipe(recipe, network, cached=cached)
     pool = Pool({"train": learnt, "validation": judged})
     return _Job(network, pool, recipe, known, leaks, cached, bool(refit))
 
@@ -222,46 +248,51 @@ def _initial_weights(folder: RunFolder, network: Any) -> list[Any]:
 
 
 def _trained_once(job: _Job, folder: RunFolder) -> _Trained:
-    """Select by the validation pictures; with a refit train anew on all, as it was selected."""
-    table = job.table(folder)
+    """Train by the training pictures and select by the validation pictures."""
+    pool, table = job.pool, job.table(folder)
+    parts = pool.places("train"), pool.places("validation")
     initial = _initial_weights(folder, job.network)
-    network = _fresh(job.network, initial)
-    train, validation = job.pool.places("train"), job.pool.places("validation")
-    fitted = fit(Task(network, job.pool, train, validation, job.recipe, folder.path, table))
-    still = None if fitted.top_kept else table  # the features as they were computed
-    judged = observed(network, job.pool, validation, job.recipe.tta, still)
-    folder.draw(job.pool.label_indices[validation], judged.logits.argmax(axis=1))
-    if not job.refit:
-        return _Trained(network, [fitted], _density(job, network, train, still))
-    logger.info("refit on train and validation, as it was selected")
-    network = _fresh(job.network, initial)
-    nothing = job.everything[:0]
-    place = folder.path / "refit"
-    again = fit(Task(network, job.pool, job.everything, nothing, job.recipe, place, table), fitted)
-    return _Trained(network, [fitted], _density(job, network, job.everything, still), again)
+    member = _member(job, initial, parts, folder.path, table)
+    judged = observed(member.selected, pool, parts[1], job.recipe.tta, member.table)
+    folder.draw(pool.label_indices[parts[1]], judged.logits.argmax(axis=1))
+    return _Trained(member.network, [member], _density(job, member.network, member.learnt, member.table))
 
 
 def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
-    """Train a network for every fold of all pictures, keep what it says of the fold, and merge them."""
-    table = job.table(folder)
+    """Train a network for every fold of all pictures, keep what it says of those held out, and merge them."""
+    pool, table = job.pool, job.table(folder)
     initial = _initial_weights(folder, job.network)
-    networks, fitted, parts = [], [], []
-    for number, (train, validation) in enumerate(group_folds(job.pool, job.recipe)):
+    members, held = [], []
+    for number, fold in enumerate(group_folds(pool, job.recipe)):
         logger.info("fold %d of %d", number + 1, job.recipe.folds)
-        network = _fresh(job.network, initial)
         place = folder.path / f"fold-{number}"
-        fitted.append(fit(Task(network, job.pool, train, validation, job.recipe, place, table)))
-        still = None if fitted[-1].top_kept else table
-        judged = observed(network, job.pool, validation, job.recipe.tta, still)
-        distances = _density(job, network, train, still).distance(judged.features)
-        parts.append((validation, judged.logits, distances))
-        networks.append(network)
-    held = HeldOut.joined(job.pool, parts)
-    held.save(folder.path)
-    folder.draw(held.labels, held.logits.argmax(axis=1), "out of fold")
-    merged = merge(networks)
-    still = None if any(one.top_kept for one in fitted) else table
-    return _Trained(merged, fitted, _density(job, merged, job.everything, still))
+        member = _member(job, initial, (fold.train, fold.validation), place, table)
+        judged = observed(member.network, pool, fold.held, job.recipe.tta, member.table)
+        density = _density(job, member.network, member.learnt, member.table)
+        held.append((fold.held, judged.logits, density.distance(judged.features)))
+        members.append(member)
+    kept = HeldOut.joined(pool, held)
+    kept.save(folder.path)
+    folder.draw(kept.labels, kept.logits.argmax(axis=1), "held out")
+    merged = merge([member.network for member in members])
+    still = table if all(member.table is not None for member in members) else None
+    return _Trained(merged, members, _density(job, merged, job.everything, still))
+
+
+def _member(
+    job: _Job, initial: list[Any], parts: tuple[Places, Places], place: Path, table: FeatureTable | None
+) -> _Member:
+    """Train one network; with a refit another one anew on both parts, as the first was selected."""
+    network = _fresh(job.network, initial)
+    fitted = fit(Task(network, job.pool, *parts, job.recipe, place, table))
+    still = None if fitted.top_kept else table  # the features as they were computed
+    if not job.refit:
+        return _Member(network, network, parts[0], fitted, None, still)
+    logger.info("refit on training and validation pictures, as it was selected")
+    both = np.sort(np.concatenate(parts))
+    refitted = _fresh(job.network, initial)
+    again = fit(Task(refitted, job.pool, both, both[:0], job.recipe, place / "refit", table), fitted)
+    return _Member(refitted, network, both, fitted, again, still)
 
 
 def _fresh(network: Any, weights: list[Any]) -> Any:
@@ -280,19 +311,14 @@ def _training_section(job: _Job, trained: _Trained) -> dict[str, Any]:
     labels = job.pool.label_indices[job.pool.places("train")]
     weights = class_weights(labels, len(job.pool.labels), job.recipe).tolist()
     copies = job.recipe.copies if job.recipe.augment is not None else 0
-    first, *others = trained.fitted
+    sections = [member.section for member in trained.members]
     return {
-        **(first.section if not others else {"folds": [fitted.section for fitted in trained.fitted]}),
+        **(sections[0] if job.recipe.folds is None else {"folds": sections}),
         "class_weights": dict(zip(job.pool.labels, weights, strict=True)),
         "leakage": job.leaks,
         "cached_features": job.cached,
         "copies": copies if job.cached else None,
-        "refit": None if trained.again is None else _refit_section(job, trained.again),
     }
-
-
-def _refit_section(job: _Job, again: Fitted) -> dict[str, Any]:
-    return {"epochs": len(again.last.history), "count": job.pool.count, "loss": again.last.history[-1]["loss"]}
 
 
 def _manifest(job: _Job, section: dict[str, Any]) -> Manifest:

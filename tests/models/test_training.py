@@ -123,7 +123,7 @@ def test_the_manifest_says_what_was_done(parts, whole):
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_finished_run_is_returned_at_once(parts, whole, frozen, monkeypatch):
     first, folder = whole(frozen)
-    monkeypatch.setattr("mri_tumor.models.training.run_epochs", None)
+    monkeypatch.setattr("mri_tumor.models.phases.run_epochs", None)
     # A frozen backbone belongs to the run; weights drawn for training do not.
     again = train(network(frozen, seed=0 if frozen else 9), *parts, recipe=RECIPE, run_dir=folder)
     assert same(first.model, again.model)
