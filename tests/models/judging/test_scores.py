@@ -67,11 +67,11 @@ def test_the_metrics_are_scikit_learns(make_cases, seed, classes):
 @settings(max_examples=20)
 @given(st.integers(0, 10**6))
 def test_the_draws_values_are_those_of_the_pictures_drawn(make_cases, seed):
-    cases = make_cases(seed, 25, groups=6)
-    drawn = Resampling(cases, draws=4)
+    cases = make_cases(seed, 10, groups=5)  # few, so that draws miss classes
+    drawn = Resampling(cases, draws=8)
     values = of_confusion(confusions(cases, drawn), cases.labels)
     for row, weights in enumerate(np.concatenate(list(drawn.of_pictures()))):
-        places = np.repeat(np.arange(25), weights.astype(int))
+        places = np.repeat(np.arange(10), weights.astype(int))
         own = scores(
             [cases.labels[place] for place in cases.truth[places]],
             [cases.labels[place] for place in cases.top[places]],
