@@ -13,8 +13,8 @@ from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.classifier import RUN_CLASSIFIER, Classifier
 from mri_tumor.models.companions import without_cards
+from mri_tumor.models.judging.truth import truth_of
 from mri_tumor.models.seen import Known, Seen, Shared, known_of
-from mri_tumor.models.truth import truth_of
 
 OUT_OF_FOLD = "out_of_fold.npz"
 """The file of a k-fold run with what each network says of the pictures it did not see."""
