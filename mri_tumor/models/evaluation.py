@@ -48,7 +48,8 @@ def evaluate(
 
     A classifier knows what it was trained on. Pictures of its training set, or of a group that it was trained
     on, are refused unless `leaked` says which pictures leaked: then scores come apart and nothing is hidden.
-    Every picture whose very file it was trained on must be among them.
+    Every picture whose very file it was trained on must be among them. Pictures that its epoch was selected
+    by are judged, and the evaluation says so: their scores come out a little too good.
 
     Raises:
         LeakageError: the data holds pictures or groups that the classifier was trained on, and `leaked` does
@@ -65,19 +66,20 @@ def evaluate(
     if train is not None:
         check_train(train, data, labels)
     allow = allow_leakage or leaked is not None
-    truth, predictions, shared = answers(classifier, data, labels, allow=allow)
-    known = leaked_among(leaked, truth)
-    if known is not None and shared is not None and shared.by_file and not allow_leakage:
-        check_all_said(shared, known)
+    said = answers(classifier, data, labels, allow=allow)
+    known = leaked_among(leaked, said.truth)
+    if known is not None and said.shared is not None and said.shared.by_file and not allow_leakage:
+        check_all_said(said.shared, known)
     note = _why_no_floors(train, data)
     floors = None if note or train is None else floor_answers(look_at(train), look_at(data))
     return judge(
         labels,
-        truth,
-        predictions,
+        said.truth,
+        said.predictions,
         leaked=known,
         settings=settings,
-        shared=shared,
+        shared=said.shared,
+        selected=said.selected,
         floors=floors,
         floors_note=note,
     )

@@ -176,6 +176,16 @@ def test_a_classifier_that_saw_other_pictures_is_not_suspected(six):
     assert evaluate(Scripted(ANSWERS), six).to_dict()["trained_on"] is None
 
 
+def test_pictures_that_an_epoch_was_selected_by_are_judged_and_named(six):
+    judged = Scripted(ANSWERS)
+    judged.selected = Seen.of([Known(("0.png", "z.png"), (None, None))])
+    found = evaluate(judged, six)
+    assert found.selected.pictures == ("0.png",)
+    assert "selected by: 1 pictures (0.png) of these" in found.summary()
+    assert found.to_dict()["selected_by"]["pictures"] == ("0.png",)
+    assert evaluate(Scripted(ANSWERS), six).to_dict()["selected_by"] is None
+
+
 def test_leaked_ids_of_other_pictures_are_left_out_but_not_all_of_them(six, caplog):
     with caplog.at_level(logging.WARNING):
         assert evaluate(Scripted(ANSWERS), six, leaked=["0.png", "x"]).leaked.n == 1

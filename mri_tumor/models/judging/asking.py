@@ -10,7 +10,7 @@ from mri_tumor.errors import ArgumentError, MriTumorError
 from mri_tumor.models.judging.leaks import check_not_seen
 from mri_tumor.models.judging.truth import Truth, check_not_empty, has_ids, labelled_batches, truth_of
 from mri_tumor.models.prediction import Prediction
-from mri_tumor.models.seen import Shared, known_of
+from mri_tumor.models.seen import Known, Seen, Shared, known_of
 
 
 class Judged(Protocol):
@@ -38,10 +38,25 @@ def check_judged(classifier: Any) -> None:
         )
 
 
-def answers(
-    classifier: Judged, data: Any, labels: tuple[str, ...], *, allow: bool
-) -> tuple[Truth, tuple[Prediction, ...], Shared | None]:
-    """Return the truth, the predictions in its order, and what the classifier was trained on of the data.
+@dataclasses.dataclass(frozen=True)
+class Answers:
+    """What a classifier said of some data, and what it had to do with it before.
+
+    Args:
+        truth: the pictures.
+        predictions: one a picture, in the truth's order.
+        shared: which of them it was trained on; None if that is not known.
+        selected: which of them something was selected by, such as its best epoch; None if that is not known.
+    """
+
+    truth: Truth
+    predictions: tuple[Prediction, ...]
+    shared: Shared | None = None
+    selected: Shared | None = None
+
+
+def answers(classifier: Judged, data: Any, labels: tuple[str, ...], *, allow: bool) -> Answers:
+    """Return what the classifier says of the data.
 
     Args:
         classifier: what is judged.
@@ -55,13 +70,17 @@ def answers(
         ArgumentError, ManifestMismatch: as in `truth_of`.
     """
     if isinstance(data, tf.data.Dataset) and not has_ids(data):
-        return *_nameless(classifier, data, labels), None
+        return Answers(*_nameless(classifier, data, labels))
     truth = truth_of(data, labels)
-    seen = getattr(classifier, "seen", None)
-    shared = None if seen is None else seen.shared(known_of(data, truth.ids, truth.groups))
+    here = known_of(data, truth.ids, truth.groups)
+    shared, selected = (_shared(getattr(classifier, name, None), here) for name in ("seen", "selected"))
     if not allow:
         check_not_seen(shared)
-    return truth, by_id(classifier.predict(data), truth, labels), shared
+    return Answers(truth, by_id(classifier.predict(data), truth, labels), shared, selected)
+
+
+def _shared(seen: Seen | None, here: Known) -> Shared | None:
+    return None if seen is None else seen.shared(here)
 
 
 def by_id(predictions: Sequence[Prediction], truth: Truth, labels: tuple[str, ...]) -> tuple[Prediction, ...]:

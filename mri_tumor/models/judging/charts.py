@@ -10,6 +10,7 @@ from mri_tumor.models.judging.cases import Cases
 from mri_tumor.models.judging.ranking import pr_curve, roc_curve
 from mri_tumor.models.judging.result import parts_of
 from mri_tumor.models.judging.scores import Scores
+from mri_tumor.models.reliability import reliability_curve
 
 if TYPE_CHECKING:
     from mri_tumor.models.judging.result import Evaluation
@@ -42,6 +43,13 @@ def curves_chart(cases: Cases, title: str) -> Figure | None:
 def confusion_chart(scores: Scores, labels: tuple[str, ...], title: str) -> Figure:
     """Draw a confusion matrix."""
     return plots.confusion(np.array(scores.confusion), labels, title=title)
+
+
+def reliability_chart(cases: Cases, part: str) -> Figure:
+    """Draw how often the most likely class is right against how sure the model is of it."""
+    curve = reliability_curve(np.asarray(cases.probabilities), cases.truth)
+    bins = (curve.confidence.tolist(), curve.accuracy.tolist(), curve.counts.tolist())
+    return plots.reliability({part: bins})
 
 
 def _mark(scores: Scores) -> plots.Mark:

@@ -72,13 +72,15 @@ class FiveNumbers:
 
     def summary(self) -> str:
         """Return the main numbers as a table, a row a protocol and part."""
-        rows = [("", "pictures", "accuracy %", "macro-F1 %", "best floor %")]
+        rows = [("", "pictures", "accuracy %", "macro-F1 %", "best floor %", "ECE %", "Brier")]
         for protocol, found in self.evaluations.items():
             for part, scores in found.parts.items():
                 floors = [parts_of(floor)[part].accuracy for floor in found.floors or ()]
                 main = (with_interval(scores, "accuracy"), with_interval(scores, "macro_f1"))
                 best = percent(max(floors, default=None))
-                rows.append((f"{protocol}, {part}", str(scores.n), *main, best))
+                ece, brier = percent(scores.calibration.ece), scores.calibration.brier
+                sure = "-" if brier is None else f"{brier:.3f}"
+                rows.append((f"{protocol}, {part}", str(scores.n), *main, best, ece, sure))
         title = [self.name] if self.name else []
         return "\n".join([*title, text_table(rows), "in brackets: 95 % intervals by draws of whole groups"])
 

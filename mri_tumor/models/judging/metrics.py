@@ -87,6 +87,30 @@ def log_loss(cases: Cases) -> float | None:
     return float(-np.log(np.maximum(own, np.finfo(np.float32).eps)).mean())
 
 
+@dataclass(frozen=True)
+class Calibration:
+    """Whether probabilities mean what they say; None where only classes were answered.
+
+    Args:
+        brier: the Brier score, 0 (sure and right) to 2 (sure and wrong).
+        ece: the debiased expected calibration error of the most likely class, 0-1.
+    """
+
+    brier: float | None = None
+    ece: float | None = None
+
+
+def calibration(cases: Cases) -> Calibration:
+    """Return Brier score and debiased calibration error, as `models.brier` and its neighbour define them."""
+    from mri_tumor.models.reliability import brier, expected_calibration_error
+
+    if cases.probabilities is None:
+        return Calibration()
+    return Calibration(
+        brier(cases.probabilities, cases.truth), expected_calibration_error(cases.probabilities, cases.truth)
+    )
+
+
 def mean(values: "list[float | None]") -> float | None:
     """Return the mean of the values that are known; None if none is.
 

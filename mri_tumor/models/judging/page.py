@@ -19,6 +19,12 @@ if TYPE_CHECKING:
 
 _PRIVATE = "This page holds pictures of the data set. If they must not be passed on, neither must this page."
 _WRONG_GROUPS = 10
+_PLAIN = {
+    "mcc": "Matthews' correlation",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error, debiased",
+}
 _WHAT = {
     "all": "all pictures",
     "leaked": "leaked: training holds a copy of each",
@@ -45,6 +51,7 @@ def page(found: "Evaluation", pictures: int) -> Page:
     _classes(made, found)
     _confusion(made, found)
     _curves(made, found)
+    _reliability(made, found)
     _decisions(made, found)
     _groups(made, found)
     _mistakes(made, found, pictures)
@@ -66,6 +73,10 @@ def verdict(found: "Evaluation") -> list[str]:
             f"{found.leaked.n} of {found.all.n} pictures leaked: a copy of each was trained on. Only the "
             "clean ones say something about new pictures."
         )
+    if found.shared:
+        lines.append(f"The model was trained on {found.shared} of these.")
+    if found.selected:
+        lines.append(f"Its training was selected by {found.selected} of these: scores are a little too good.")
     missing = [label for label in found.labels if not scores.per_class[label].support]
     if missing and scores.n:
         names = ", ".join(display_name(label) for label in missing)
@@ -109,8 +120,8 @@ def _metrics(page: Page, found: "Evaluation") -> None:
     rows.append(["groups", *(one.groups if one.groups_known else "unknown" for one in found.parts.values())])
     for name, title in headline(found):
         rows.append([f"{title}, %", *(with_interval(one, name) for one in found.parts.values())])
-    for name, title in {"mcc": "Matthews' correlation", "log_loss": "log loss"}.items():
-        rows.append([title, *(getattr(one, name) for one in found.parts.values())])
+    for name, title in _PLAIN.items():
+        rows.append([title, *(one.values()[name] for one in found.parts.values())])
     page.heading("All pictures, and leaked and clean ones apart" if found.leaked_ids else "Scores")
     page.table(["", *found.parts], rows)
     page.quiet(f"In brackets: {PERCENT} % intervals, by drawing whole groups with replacement.")
@@ -176,6 +187,16 @@ def _curves(page: Page, found: "Evaluation") -> None:
             page.text(f"Part {part!r} holds one class only: nothing is to be told apart.")
         else:
             page.figure(figure, f"ROC and precision-recall, one class against the rest, {_WHAT[part]}")
+
+
+def _reliability(page: Page, found: "Evaluation") -> None:
+    from mri_tumor.models.judging.charts import reliability_chart
+
+    page.heading("Whether its probabilities mean what they say")
+    page.figures(
+        (reliability_chart(found.cases(part), part), f"Share right against confidence, {_WHAT[part]}")
+        for part in dict.fromkeys([telling(found)[0], "all"])
+    )
 
 
 def _decisions(page: Page, found: "Evaluation") -> None:

@@ -36,6 +36,7 @@ class Evaluation:
         truth: ids, true labels and groups, in the same order.
         leaked_ids: the leaked pictures among them; None if nothing is known about leaks.
         shared: the pictures and groups that the classifier was trained on; None if that is not known.
+        selected: those that something was selected by, such as its best epoch; None if that is not known.
         by_group: part -> scores of one answer a group, the mean over its pictures; None where no group is
             known, parts without pictures are missing.
         floors: what is reached without learning anything; None where they could not be worked out.
@@ -51,6 +52,7 @@ class Evaluation:
     truth: Truth
     leaked_ids: frozenset[str] | None
     shared: Shared | None = None
+    selected: Shared | None = None
     by_group: dict[str, GroupScores | None] = field(default_factory=dict)
     floors: tuple[Floor, ...] | None = None
     floors_note: str = ""
@@ -85,6 +87,7 @@ class Evaluation:
             "labels": list(self.labels),
             "leaks_known": self.leaked_ids is not None,
             "trained_on": None if self.shared is None else dataclasses.asdict(self.shared),
+            "selected_by": None if self.selected is None else dataclasses.asdict(self.selected),
             **{part: None if one is None else one.to_dict() for part, one in found.items()},
             "by_group": groups,
             "floors": None if self.floors is None else {one.name: _floor_card(one) for one in self.floors},
@@ -131,6 +134,7 @@ def judge(
     leaked: frozenset[str] | None,
     settings: Settings,
     shared: Shared | None = None,
+    selected: Shared | None = None,
     floors: Mapping[str, tuple[str, ...]] | None = None,
     floors_note: str = "",
 ) -> Evaluation:
@@ -143,6 +147,7 @@ def judge(
         leaked: the leaked ones among them; None if nothing is known about leaks.
         settings: how to score.
         shared: what the classifier was trained on of them.
+        selected: what something was selected by of them.
         floors: floor -> its class for each picture.
         floors_note: why there are no floors.
     """
@@ -160,6 +165,7 @@ def judge(
         truth=truth,
         leaked_ids=leaked,
         shared=shared,
+        selected=selected,
         by_group=groups,
         floors=None if floors is None else _floors(floors, cases, truth, leaked, settings),
         floors_note=floors_note,

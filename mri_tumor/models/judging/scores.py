@@ -12,7 +12,16 @@ from mri_tumor.models.judging.bootstrap import Interval, Resampling, check_draws
 from mri_tumor.models.judging.cases import Cases, places_of
 from mri_tumor.models.judging.decisions import Decisions, decisions
 from mri_tumor.models.judging.intervals import intervals
-from mri_tumor.models.judging.metrics import ClassScore, class_scores, confusion, log_loss, matthews, mean
+from mri_tumor.models.judging.metrics import (
+    Calibration,
+    ClassScore,
+    calibration,
+    class_scores,
+    confusion,
+    log_loss,
+    matthews,
+    mean,
+)
 
 _OF_CLASSES = ("recall", "precision", "f1", "specificity", "roc_auc", "pr_auc", "sensitivity")
 
@@ -59,6 +68,7 @@ class Scores:
         roc_auc: mean of the classes' areas under the ROC curve, one class against the rest, 0-1.
         pr_auc: mean of the classes' average precisions, 0-1.
         log_loss: mean negative logarithm of the true class's probability, from 0.
+        calibration: whether probabilities mean what they say.
         decisions: what came of abstaining and of prediction sets.
         groups: how many groups the pictures belong to; one of unknown group is its own.
         groups_known: whether each picture's group is known.
@@ -75,6 +85,7 @@ class Scores:
     roc_auc: float | None = None
     pr_auc: float | None = None
     log_loss: float | None = None
+    calibration: Calibration = field(default_factory=Calibration)
     decisions: Decisions | None = None
     groups: int = 0
     groups_known: bool = False
@@ -84,6 +95,7 @@ class Scores:
         """Return every metric by its name; those of a class end with its label, as in `"recall glioma"`."""
         names = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "roc_auc", "pr_auc", "log_loss")
         found = {name: getattr(self, name) for name in names}
+        found |= dataclasses.asdict(self.calibration)
         for name in _OF_CLASSES:
             found |= {f"{name} {label}": getattr(score, name) for label, score in self.per_class.items()}
         if self.decisions is not None:
@@ -114,6 +126,7 @@ def score(cases: Cases, settings: Settings | None = None) -> Scores:
         roc_auc=mean([one.roc_auc for one in found]),
         pr_auc=mean([one.pr_auc for one in found]),
         log_loss=log_loss(cases),
+        calibration=calibration(cases),
         decisions=decisions(cases),
         groups=drawn.groups,
         groups_known=None not in cases.groups,

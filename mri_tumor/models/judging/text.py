@@ -72,6 +72,7 @@ def notes(found: "Evaluation") -> list[str]:
     """Return what must be known about the scores, a line each."""
     lines = ["leaks: unknown"] if found.leaked_ids is None else []
     lines += [f"trained on: {found.shared} of these"] if found.shared else []
+    lines += [f"selected by: {found.selected} of these, scores are too good"] if found.selected else []
     if not found.all.groups_known:
         lines.append("groups: not known of every picture; without one it counts as a group of its own,")
         lines.append("  and intervals are too narrow if pictures belong together")

@@ -52,6 +52,7 @@ def test_every_section_is_there(judged) -> None:
         "Class by class",
         "What is taken for what",
         "How well each class is told from the rest",
+        "Whether its probabilities mean what they say",
         "Where it may say that it cannot tell",
         "One answer a group",
         "The most confident mistakes",
