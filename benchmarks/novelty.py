@@ -107,14 +107,14 @@ def phantoms(classifier: Classifier, per_class: int = 25) -> list[Prediction]:
 
 
 def row(
-    name: str, found: Sequence[Prediction], brains: Sequence[Prediction], note: str = ""
+    name: str, found: Sequence[Prediction], brains: Sequence[Prediction] = (), note: str = ""
 ) -> dict[str, Any]:
+    """Return a line of the table; the AUROC is that against the brains, if there are any."""
     novelty = np.array([one.novelty for one in found])
-    known = np.array([one.novelty for one in brains])
     auroc: Any = ""
-    if found is not brains and not name.startswith("brains") and len(found) > 1:
-        truth = np.repeat([0, 1], [len(known), len(novelty)])
-        auroc = round(float(roc_auc_score(truth, np.concatenate([known, novelty]))), 4)
+    if others := [one.novelty for one in brains]:
+        truth = np.repeat([0, 1], [len(others), len(novelty)])
+        auroc = round(float(roc_auc_score(truth, [*others, *novelty])), 4)
     return {
         "set": name,
         "n": len(found),
@@ -126,18 +126,23 @@ def row(
     }
 
 
-def misc_rows(classifier: Classifier, folder: Path, brains: Sequence[Prediction]) -> list[dict[str, Any]]:
+def misc_rows(classifier: Classifier, folder: Path) -> list[dict[str, Any]]:
     rows = []
     for path in sorted(folder.iterdir()):
         if not path.is_file() or path.name.startswith("LICENSE"):
             continue
+        name = f"mr_misc/{path.name}"
         try:
-            (one,) = classifier.predict(path)
+            found = classifier.predict(list(dataset.read_slices(path, group="misc").images))
         except MriTumorError as error:
-            rows.append({"set": f"mr_misc/{path.name}", "n": 0, "note": f"not read: {type(error).__name__}"})
+            rows.append(
+                {"set": name, "n": 0, "note": f"not read: {error.found.replace(str(path), path.name)}"}
+            )
             continue
-        said = f"refused as {one.reason}" if one.abstained else f"called {one.label}"
-        rows.append(row(f"mr_misc/{path.name}", [one], brains, said))
+        said = sorted(
+            {f"refused as {one.reason}" if one.abstained else f"called {one.label}" for one in found}
+        )
+        rows.append(row(name, found, note=", ".join(said)))
     return rows
 
 
@@ -145,10 +150,10 @@ def measure(classifier: Classifier, options: argparse.Namespace) -> list[dict[st
     catalog = new_to(classifier, dataset.scan(options.data, groups=options.groups))
     logger.info("%d brains that are new to the classifier", len(catalog))
     brains = classifier.predict(catalog)
-    rows = [row("brains", brains, brains, "new to the classifier; novel = false alarms")]
+    rows = [row("brains", brains, note="new to the classifier; novel = false alarms")]
     for label in classifier.labels:
         own = [one for one, true in zip(brains, catalog.labels, strict=True) if true == label]
-        rows += [row(f"brains/{label}", own, brains)] if own else []
+        rows += [row(f"brains/{label}", own)] if own else []
     report = classifier.manifest.sections["decision"].get("calibration", {})
     if report.get("false_alarms"):
         alarms = report["false_alarms"]
@@ -159,7 +164,7 @@ def measure(classifier: Classifier, options: argparse.Namespace) -> list[dict[st
     rows.append(row("noise", classifier.predict(list(noise())), brains))
     rows.append(row("phantoms", phantoms(classifier), brains))
     rows.append(row("ct-like", classifier.predict(list(ct_like())), brains, "no goal: a part of none is CT"))
-    return rows + (misc_rows(classifier, options.misc, brains) if options.misc.is_dir() else [])
+    return rows + (misc_rows(classifier, options.misc) if options.misc.is_dir() else [])
 
 
 def main() -> None:
