@@ -59,8 +59,9 @@ def calibrate(
         classifier: a trained one; calibrating anew is fine.
         data: pictures with labels that it was not trained on and that nothing was selected by: a Catalog or a
             shard folder. Or the folder of its own run with `Recipe(folds=k)`: there each picture was answered
-            by a network that did not see it. The classifier that answers with all k is at least as good, but
-            the promise is then, strictly, one about the k.
+            by a network that did not see it, and its distance measured by a density that did not. The
+            classifier that answers with all k is at least as good, but the promise is then, strictly, one
+            about the k.
         risk: between 0 and 1.
         method: `"plain"` or `"aps"`, see `conformal.scores`.
         folds: how many, from 3; every class needs as many groups.

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.decision import decide, judge
 from mri_tumor.models.fitting import Fitted, softmax
+from mri_tumor.models.judging.bootstrap import Resampling, interval
+from mri_tumor.models.judging.cases import Cases
 from mri_tumor.models.observations import Observations
 from mri_tumor.models.prediction import REASONS
 from mri_tumor.models.reliability import brier, expected_calibration_error, reliability_curve
 from mri_tumor.models.settings import Settings
-
-_DRAWS = 2000
 
 
 def report_of(
@@ -27,12 +27,12 @@ def report_of(
         judged: for every fold what was fitted on the others.
         labels: the K labels in order.
 
-    Shares come as `{"value", "low", "high"}`: the bounds of the 95 % interval, the percentile bootstrap over
-    whole groups. A share of nothing is None.
+    Shares come as `{"value", "low", "high"}`, the ends being those of the 95 % interval of `Resampling`. A
+    share of nothing is None.
     """
     said = _said(found, parts, judged)
     count, truth = len(found.labels), found.labels
-    shares = Shares(found.groups)
+    shares = Shares(Cases(labels, truth, said["top"], found.known.groups))
     held, label = said["prediction_set"], said["label"]
     size, covered, named = held.sum(axis=1), held[np.arange(count), truth], label >= 0
     everywhere = np.ones(count, bool)
@@ -59,30 +59,27 @@ def report_of(
 
 
 class Shares:
-    """Shares of pictures with their intervals, by the percentile bootstrap over whole groups.
+    """Shares of pictures with their 95 % intervals, over draws of whole groups.
 
     Args:
-        groups: each picture's group.
-        seed: of the draws; the same draws serve every share.
+        cases: the pictures; the same draws serve every share.
 
-    >>> Shares(["a", "a", "b"])(np.array([True, True, False]), np.ones(3, bool))
+    >>> three = Cases(("a", "b"), np.array([0, 0, 1]), np.array([0, 0, 0]), ("p", "p", None))
+    >>> Shares(three)(np.array([True, True, False]), np.ones(3, bool))
     {'value': 0.6667, 'low': 0.0, 'high': 1.0}
     """
 
-    def __init__(self, groups: Sequence[str], seed: int = 0) -> None:
-        _, self._places = np.unique(np.asarray(groups), return_inverse=True)
-        count = int(self._places.max()) + 1
-        draws = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), _DRAWS)
-        self._weights = draws.astype(np.float64)
+    def __init__(self, cases: Cases) -> None:
+        self._drawn = Resampling(cases)
 
     def __call__(self, chosen: NDArray[np.bool_], among: NDArray[np.bool_]) -> dict[str, float] | None:
         """Return the share of the pictures `among` that are `chosen`, both bool (N,); None of no pictures."""
         if not among.any():
             return None
-        hits, of = (self._weights @ np.bincount(self._places, part) for part in (chosen & among, among))
-        low, high = np.percentile(hits[of > 0] / of[of > 0], [2.5, 97.5])
-        value = (chosen & among).sum() / among.sum()
-        return {"value": round(float(value), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+        hits, of = self._drawn.sums(np.stack([chosen & among, among], axis=1)).T
+        found = interval(hits[of > 0] / of[of > 0])
+        ends = {} if found is None else {"low": round(found.low, 4), "high": round(found.high, 4)}
+        return {"value": round(float((chosen & among).sum() / among.sum()), 4), **ends}
 
 
 def _said(found: Observations, parts: NDArray[np.int64], judged: Sequence[Fitted]) -> dict[str, NDArray[Any]]:

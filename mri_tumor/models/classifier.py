@@ -132,7 +132,7 @@ class Classifier:
         parts = [(np.empty((0, len(self.labels)), np.float32), np.empty((0, width), np.float32))]
         for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
             logits, features = self._observe(tf.constant(batch))
-            parts.append((logits.numpy(), features.numpy()))
+            parts.append((logits.numpy().astype(np.float32), features.numpy().astype(np.float32)))
             names += ids
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Observed(tuple(names), logits, features)

@@ -1,5 +1,6 @@
 """What the networks of a k-fold run said about the pictures that each was not trained on."""
 
+import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class HeldOut:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(*(arrays[name] for name in ("ids", "labels", "groups", "logits", "distances")))
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise ManifestMismatch(
                 f"{path} cannot be used ({error})",
                 "what a run with folds wrote",

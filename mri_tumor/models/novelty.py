@@ -93,8 +93,9 @@ class Density:
         """
         features = keras.ops.cast(features, "float32")
         apart = (features[:, None, :] - self.means) / self.scale
-        along = keras.ops.matmul(apart, np.ascontiguousarray(self.directions.T))
-        beside = apart - keras.ops.matmul(along, self.directions)
+        directions = keras.ops.convert_to_tensor(self.directions)  # once: an export holds each constant
+        along = keras.ops.matmul(apart, keras.ops.transpose(directions))
+        beside = apart - keras.ops.matmul(along, directions)
         squared = keras.ops.sum(along * along / self.variances, axis=2)
         squared = squared + keras.ops.sum(beside * beside, axis=2) / self.residual
         return keras.ops.min(squared, axis=1) / self.scale.shape[0]

@@ -1,6 +1,5 @@
 """What calibration learns from: logits, labels, groups and distances of pictures new to a network."""
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.classifier import RUN_CLASSIFIER, Classifier
 from mri_tumor.models.companions import without_cards
+from mri_tumor.models.held_out import FILE_NAME, HeldOut
 from mri_tumor.models.judging.truth import truth_of
 from mri_tumor.models.seen import Known, Seen, Shared, known_of
-
-OUT_OF_FOLD = "out_of_fold.npz"
-"""The file of a k-fold run with what each network says of the pictures it did not see."""
 
 _KINDS = {"ids": "U", "labels": "iu", "groups": "U", "logits": "f", "distances": "f"}
 
@@ -68,7 +65,7 @@ def observations_of(classifier: Classifier, data: Any) -> Observations:
         ArgumentError: `data` is none of these, or holds no picture.
         ManifestMismatch: other labels or preprocessing; or a run of another classifier.
     """
-    if isinstance(data, str | Path) and (Path(data) / OUT_OF_FOLD).is_file():
+    if isinstance(data, str | Path) and (Path(data) / FILE_NAME).is_file():
         return _out_of_fold(classifier, Path(data))
     if not isinstance(data, Catalog | str | Path):
         raise ArgumentError(
@@ -129,35 +126,27 @@ def _shared(seen: Seen | None, known: Known) -> Shared | None:
 
 def _out_of_fold(classifier: Classifier, folder: Path) -> Observations:
     _check_run(classifier, folder)
-    path = folder / OUT_OF_FOLD
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            columns = {name: arrays[name] for name in arrays.files if name in _KINDS}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise ManifestMismatch(
-            f"{path} cannot be read ({error!r})", "what a run with folds wrote", "train again"
-        ) from error
-    _check_columns(path, columns, len(classifier.labels))
+    columns = vars(HeldOut.load(folder))
+    _check_columns(folder / FILE_NAME, columns, len(classifier.labels))
     groups = tuple(str(group) or None for group in columns["groups"])
     # Without a density of its own the classifier could not measure a new picture.
-    distances = None if classifier.density is None else columns.get("distances")
+    distances = None if classifier.density is None else columns["distances"].astype(np.float64)
     return Observations(
         Known(tuple(map(str, columns["ids"])), groups),
         columns["labels"].astype(np.int64),
         columns["logits"].astype(np.float32),
-        None if distances is None else distances.astype(np.float64),
+        distances,
         "out_of_fold",
     )
 
 
 def _check_columns(path: Path, columns: dict[str, NDArray[Any]], classes: int) -> None:
     """Check that the columns are there, as long as each other, and say what they should."""
-    needed = _KINDS.keys() - {"distances"}
-    count = len(columns["ids"]) if "ids" in columns and columns["ids"].ndim else 0
-    good = needed <= columns.keys() and all(
-        column.dtype.kind in _KINDS[name]
-        and column.shape == ((count, classes) if name == "logits" else (count,))
-        for name, column in columns.items()
+    count = len(columns["ids"]) if columns["ids"].ndim else 0
+    shape = {"logits": (count, classes)}
+    good = all(
+        columns[name].dtype.kind in kinds and columns[name].shape == shape.get(name, (count,))
+        for name, kinds in _KINDS.items()
     )
     labels = columns["labels"] if good else np.zeros(0, np.int64)
     if not count or not good or labels.min() < 0 or labels.max() >= classes:
@@ -167,7 +156,7 @@ def _check_columns(path: Path, columns: dict[str, NDArray[Any]], classes: int) -
             f"ids, labels from 0 to {classes - 1}, groups and logits of {classes} classes, a row a picture",
             "train again with Recipe(folds=...)",
         )
-    finite = all(np.isfinite(columns[name]).all() for name in ("logits", "distances") if name in columns)
+    finite = all(np.isfinite(columns[name]).all() for name in ("logits", "distances"))
     if not finite or len(set(columns["ids"].tolist())) < count:
         raise ManifestMismatch(
             f"{path} holds numbers that are not finite, or an id twice",

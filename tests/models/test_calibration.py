@@ -16,8 +16,10 @@ from mri_tumor.models.calibration import calibrate
 from mri_tumor.models.calibration_report import Shares
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.fitting import Plan, distance_threshold, softmax
+from mri_tumor.models.held_out import FILE_NAME as OUT_OF_FOLD
+from mri_tumor.models.judging.cases import Cases
 from mri_tumor.models.novelty import Density
-from mri_tumor.models.observations import OUT_OF_FOLD, Observations
+from mri_tumor.models.observations import Observations
 from mri_tumor.models.seen import Known, Seen
 
 Make = Callable[..., Classifier]
@@ -337,6 +339,7 @@ def test_the_run_of_another_classifier(
         {"ids": np.array(["a"] * 100)},
         {"ids": np.zeros(100)},
         {"groups": np.array(["a"] * 9)},
+        {"distances": np.zeros((100, 1), np.float32)},
         {"groups": np.array([None] * 100, object)},
     ],
 )
@@ -349,8 +352,14 @@ def test_out_of_fold_files_that_are_damaged(classifier: Classifier, tmp_path: Pa
 def test_an_out_of_fold_file_that_is_none(classifier: Classifier, tmp_path: Path) -> None:
     run = write_run(tmp_path / "run", classifier, simulated(100, 0))
     (run / OUT_OF_FOLD).write_bytes(b"no archive")
-    with pytest.raises(ManifestMismatch, match="cannot be read"):
+    with pytest.raises(ManifestMismatch, match="cannot be used"):
         calibrate(classifier, run)
+    for kept in (-40, 400):  # a zip archive that is cut off
+        write_run(tmp_path / f"{kept}", classifier, simulated(100, 0))
+        path = tmp_path / f"{kept}" / OUT_OF_FOLD
+        path.write_bytes(path.read_bytes()[:kept])
+        with pytest.raises(ManifestMismatch, match="cannot be used"):
+            calibrate(classifier, path.parent)
 
 
 # --- laws ---
@@ -380,9 +389,12 @@ def test_the_threshold_of_distances() -> None:
 
 def test_intervals_are_wider_where_slices_resemble_each_other() -> None:
     right = np.repeat(np.random.default_rng(0).random(40) < 0.8, 10)
-    everywhere = np.ones(400, bool)
-    alone = Shares([str(place) for place in range(400)])(right, everywhere)
-    together = Shares([str(place // 10) for place in range(400)])(right, everywhere)
+    everywhere, truth = np.ones(400, bool), np.zeros(400, int)
+    groupings = (tuple(str(place // slices) for place in range(400)) for slices in (1, 10))
+    alone, together = (
+        Shares(Cases(LABELS, truth, np.where(right, 0, 1), groups))(right, everywhere) for groups in groupings
+    )
     assert alone["value"] == together["value"]
     assert together["high"] - together["low"] > 2 * (alone["high"] - alone["low"])
-    assert Shares(["a"])(np.ones(1, bool), np.zeros(1, bool)) is None
+    one = Cases(LABELS, np.zeros(1, int), np.zeros(1, int), (None,))
+    assert Shares(one)(np.ones(1, bool), np.zeros(1, bool)) is None

@@ -206,7 +206,7 @@ def test_refit_trains_on_both_for_the_epochs_chosen(parts, whole):
     (classifier, folder), (plain, _) = whole(refit=True), whole()
     training = classifier.manifest.sections["training"]
     assert training["refit"]["count"] == len(parts[0]) + len(parts[1])
-    assert training["refit"]["epochs"] == training["best_epoch"] + 1
+    assert training["refit"]["epochs_run"] == training["best_epoch"] + 1
     assert not same(classifier.model, plain.model)
     history = (folder / "refit" / "history.csv").read_text().splitlines()
     assert len(history) == training["refit"]["epochs"] + 1
