@@ -106,12 +106,16 @@ def run_epochs(
         MissingExtra: TensorBoard is asked for and not installed.
     """
     devices = devices_of(recipe)
-    trained = _prepared(model, recipe, devices, learning_rate)
     length = epochs or recipe.epochs
+    count = length if rates is None else len(rates)
     peak = recipe.learning_rate if learning_rate is None else learning_rate
     pace = Pace(recipe, epochs=length, steps=steps, peak=peak, heights=rates)
-    phase = _Phase(trained, recipe, devices, directory, steps, length if rates is None else len(rates), pace)
-    outcome = phase.run(data, validation, callbacks)
+    with devices.together():
+        trained = _prepared(model, recipe, devices, learning_rate)
+        count = length if rates is None else len(rates)
+        outcome = _Phase(trained, recipe, devices, directory, steps, count, pace).run(
+            data, validation, callbacks
+        )
     if trained is not model:
         model.set_weights(trained.get_weights())
     return outcome

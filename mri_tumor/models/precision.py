@@ -12,10 +12,10 @@ def with_precision(network: Any, precision: str) -> Any:
     """Return a copy of a network that computes in half precision, with the same float32 weights.
 
     The layers that give the network's outputs stay in float32, since a softmax over logits of 8 bits would be
-    coarse; so do those between that have no choice (Keras' batch normalisation takes its means in float32).
+    coarse; batch normalisation takes its means in float32 by itself.
 
     Args:
-        network: functional or sequential.
+        network: functional, as `build` makes it.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
 
     Raises:
@@ -27,7 +27,8 @@ def with_precision(network: Any, precision: str) -> Any:
     >>> mixed.get_layer("inner").compute_dtype, mixed.get_layer("logits").compute_dtype
     ('bfloat16', 'float32')
     """
-    return rebuilt(network, {"dtype": precision}, lambda layer: True)
+    last = getattr(network, "output_names", [])
+    return rebuilt(network, {"dtype": precision}, lambda layer: layer.name not in last)
 
 
 def synchronised(network: Any) -> Any:
@@ -40,29 +41,27 @@ def rebuilt(network: Any, changes: dict[str, Any], chosen: Callable[[Any], bool]
     """Return a copy of a network in which the configuration of some layers is changed; the weights are kept.
 
     Args:
-        network: functional or sequential; it stays as it is.
-        changes: what to put into the chosen layers' configurations. A `"dtype"` spares the output layers.
+        network: functional; it stays as it is.
+        changes: what to put into the chosen layers' configurations.
         chosen: which layers are changed.
 
     Raises:
         ArgumentError: the network cannot be rebuilt from its configuration.
     """
-    last = {tensor._keras_history.operation.name for tensor in getattr(network, "outputs", None) or []}
 
     def layer_of(layer: Any) -> Any:
         config = layer.get_config()
         if chosen(layer):
-            spared = {"dtype"} if layer.name in last else set()
-            config |= {name: value for name, value in changes.items() if name not in spared}
+            config |= changes
         return type(layer).from_config(config)
 
     try:
-        copy = keras.models.clone_model(network, clone_function=layer_of)
+        copy = keras.models.clone_model(network, clone_function=layer_of, recursive=True)
         copy.set_weights(network.get_weights())
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ArgumentError(
             f"{getattr(network, 'name', network)!s} cannot be rebuilt from its layers ({error!s:.120})",
-            "a functional network of Keras layers, none nested in another",
+            "a functional network of Keras layers",
             'build it with models.build, or train with precision="float32" and devices="one"',
         ) from error
     return copy

@@ -17,15 +17,6 @@ from mri_tumor.errors import TrainingError
 from mri_tumor.models.devices import Devices
 from mri_tumor.models.objective import correct, cross_entropy
 
-_GONE = (
-    tf.errors.UnavailableError,
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-)
-"""What TensorFlow raises on a worker when another one has gone."""
-
 
 class Replicas:
     """A network on several devices: one training step, and one validation.
@@ -123,29 +114,22 @@ def fit_replicas(
         callbacks: Keras callbacks; the logs are the running means, as in `fit`.
 
     Raises:
-        TrainingError: an epoch has too few batches, or another worker has gone.
+        TrainingError: an epoch has too few batches.
     """
     model = replicas.model
     called = keras.callbacks.CallbackList(list(callbacks), model=model, epochs=epochs, steps=steps, verbose=0)
     model.stop_training = False
-    try:
-        called.on_train_begin()
-        logs: dict[str, float] = {}
-        for epoch in range(first, epochs):
-            called.on_epoch_begin(epoch)
-            logs = _train_epoch(replicas, data(epoch), steps, called)
-            if validation is not None:
-                logs |= {f"val_{name}": value for name, value in _test(replicas, validation, called).items()}
-            called.on_epoch_end(epoch, logs)
-            if model.stop_training:
-                break
-        called.on_train_end(logs)
-    except _GONE as error:
-        raise TrainingError(
-            f"worker {replicas.devices.worker} lost another worker ({str(error).splitlines()[0]:.200})",
-            f"all {replicas.devices.workers} workers to the end",
-            "start all of them again: the run goes on after its last whole epoch",
-        ) from error
+    called.on_train_begin()
+    logs: dict[str, float] = {}
+    for epoch in range(first, epochs):
+        called.on_epoch_begin(epoch)
+        logs = _train_epoch(replicas, data(epoch), steps, called)
+        if validation is not None:
+            logs |= {f"val_{name}": value for name, value in _test(replicas, validation, called).items()}
+        called.on_epoch_end(epoch, logs)
+        if model.stop_training:
+            break
+    called.on_train_end(logs)
 
 
 def _train_epoch(replicas: Replicas, batches: Iterable[Any], steps: int, called: Any) -> dict[str, float]:
