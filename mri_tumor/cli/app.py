@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from mri_tumor import __version__
-from mri_tumor.cli import cloud, dataset, demo, models
+from mri_tumor.cli import cloud, dataset, demo, evaluate, models
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import NOTICE
 from mri_tumor.progress import to_console
@@ -25,6 +25,8 @@ for command in (
     dataset.audit,
     dataset.prepare,
     models.train,
+    models.calibrate,
+    evaluate.evaluate,
     models.predict,
     models.export,
     cloud.package,

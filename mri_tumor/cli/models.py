@@ -1,37 +1,51 @@
-"""The commands over the models API: train, predict and export."""
+"""The commands over the models API: train, calibrate, predict and export."""
 
 import csv
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from mri_tumor import models
+from mri_tumor import dataset, models
+from mri_tumor.cli.dataset import Groups
+from mri_tumor.errors import ArgumentError
 from mri_tumor.labels import NOTICE
+from mri_tumor.manifest import FILE_NAME as MANIFEST
 from mri_tumor.manifest import Manifest
+from mri_tumor.models.recipe import PRESETS
 
 Model = Annotated[Path, typer.Argument(help="A folder that Classifier.save or a training run wrote.")]
+Weights = Annotated[str | None, typer.Option(help="imagenet, or a .weights.h5 file.")]
+Preset = Annotated[str | None, typer.Option(help=f"A named recipe: {', '.join(PRESETS)}.")]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option("--recipe", help="A recipe as JSON, as Recipe.to_dict gives it; no preset then."),
+]
 
 
 def train(
     shards: Annotated[Path, typer.Argument(help="The folder that `prepare` wrote: train/ and validation/.")],
     run: Annotated[Path, typer.Argument(help="The run's folder; an interrupted run goes on there.")],
     model: Annotated[str, typer.Option(help="One of the builders.")] = "small_cnn",
-    weights: Annotated[str | None, typer.Option(help="imagenet, or a .weights.h5 file.")] = None,
+    weights: Weights = None,
+    preset: Preset = None,
+    recipe: RecipeFile = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many epochs.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Pictures a step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The optimizer's rate at the start.")] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies a picture, frozen backbone.")] = None,
+    folds: Annotated[int | None, typer.Option(help="Train so many networks, answer by all.")] = None,
     seed: Annotated[int, typer.Option(help="The seed of everything that is drawn.")] = 0,
     refit: Annotated[bool, typer.Option("--refit", help="Train anew on all for the epochs chosen.")] = False,
 ) -> None:
     """Train a classifier on shards; everything the run makes lies in its folder."""
     import keras
 
-    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate, "copies": copies}
-    recipe = models.Recipe(seed=seed).replace(
+    given = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    given |= {"copies": copies, "folds": folds}
+    chosen = recipe_of(preset, recipe, seed=seed).replace(
         **{name: value for name, value in given.items() if value is not None}
     )
     section = Manifest.load(shards / "train", kind="shards").sections["data"]
@@ -39,8 +53,49 @@ def train(
     network = models.build(
         model, weights=weights, size=section["preprocess"]["size"], classes=len(section["labels"])
     )
-    models.train(network, shards / "train", shards / "validation", recipe=recipe, run_dir=run, refit=refit)
+    models.train(network, shards / "train", shards / "validation", recipe=chosen, run_dir=run, refit=refit)
     typer.echo(f"{run / 'classifier'}: the classifier. {NOTICE}")
+
+
+def recipe_of(preset: str | None, path: Path | None, *, seed: int) -> "models.Recipe":
+    """Return the recipe that a command asks for: a preset, a file's, or the default one.
+
+    Raises:
+        ArgumentError: both are given, the preset is unknown, or the file holds no recipe.
+    """
+    if path is None:
+        return models.Recipe(seed=seed) if preset is None else models.Recipe.preset(preset, seed=seed)
+    if preset is not None:
+        raise ArgumentError(f"the preset {preset} and the recipe {path}", "one of them", "leave one out")
+    try:
+        card = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ArgumentError(f"{path} is not JSON ({error})", "a recipe as JSON", "write it anew") from error
+    return models.Recipe.from_dict(card).replace(seed=seed)
+
+
+def calibrate(
+    model: Model,
+    pictures: Annotated[
+        Path, typer.Argument(help="Class folders or shards new to it, or the folder of its run with folds.")
+    ],
+    output: Annotated[Path, typer.Argument(help="Where the calibrated classifier goes.")],
+    risk: Annotated[float, typer.Option(help="How often a set may miss the true class, 0-1.")] = 0.1,
+    method: Annotated[str, typer.Option(help="plain or aps.")] = "plain",
+    groups: Groups = None,
+    seed: Annotated[int, typer.Option(help="What the folds are drawn from.")] = 0,
+    allow_reuse: Annotated[
+        bool, typer.Option("--allow-reuse", help="Take pictures that training selected by; recorded.")
+    ] = False,
+) -> None:
+    """Fit temperature, prediction sets and the threshold of novelty on pictures new to a classifier."""
+    classifier = models.Classifier.load(model)
+    written = (pictures / MANIFEST).is_file()  # shards, or a run
+    data = pictures if written else dataset.scan(pictures, classifier.labels, groups)
+    options: dict[str, Any] = {"risk": risk, "method": method, "seed": seed, "allow_reuse": allow_reuse}
+    calibrated = models.calibrate(classifier, data, **options)
+    calibrated.save(output)
+    typer.echo(f"{output}: the calibrated classifier. {NOTICE}")
 
 
 def predict(
@@ -57,11 +112,26 @@ def predict(
             typer.echo(json.dumps(prediction.to_dict()))
     else:
         writer = csv.writer(sys.stdout)
-        writer.writerow(["id", "label", *classifier.labels])
+        writer.writerow(["id", "label", "top", *classifier.labels, "prediction_set", "novelty", "reason"])
         for prediction in predictions:
-            shares = (f"{prediction.probabilities[label]:.4f}" for label in classifier.labels)
-            writer.writerow([prediction.id, prediction.label or "", *shares])
+            writer.writerow(_row(prediction, classifier.labels))
     typer.echo(NOTICE, err=True)
+
+
+def _row(prediction: "models.Prediction", labels: tuple[str, ...]) -> list[str]:
+    """Return what is said of a picture; what was not calibrated is empty."""
+    shares = [f"{prediction.probabilities[label]:.4f}" for label in labels]
+    kept = "" if prediction.prediction_set is None else "|".join(prediction.prediction_set)
+    novelty = "" if prediction.novelty is None else f"{prediction.novelty:.4f}"
+    return [
+        prediction.id,
+        prediction.label or "",
+        prediction.top,
+        *shares,
+        kept,
+        novelty,
+        prediction.reason or "",
+    ]
 
 
 def export(
