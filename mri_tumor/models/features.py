@@ -20,7 +20,8 @@ from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
 
-_BATCH = 32
+_ON_CPU, _ON_GPU = 4, 64
+"""Pictures a batch. On a CPU four are twice as fast as 32: the early layers' outputs stay in its cache."""
 
 
 class Features(NamedTuple):
@@ -37,7 +38,8 @@ def compute_features(
 
     Args:
         backbone: from uint8 (N, size, size, 1), 0-255, to features (N, F).
-        batches: dicts with `"image"` uint8 (n, size, size, 1), n at most 32, and `"label"` int64 (n,).
+        batches: dicts with `"image"` uint8 (n, size, size, 1), n at most `batch_size()`, and `"label"` int64
+            (n,).
         total: how many pictures there are.
         doing: what the progress says.
         mirrored: take each picture's mirror image, left and right exchanged.
@@ -45,12 +47,13 @@ def compute_features(
     Raises:
         TrainingError: there are more or fewer pictures than `total`.
     """
-    run = _compiled(backbone)
+    size = batch_size()
+    run = _compiled(backbone, size)
     values, labels = [], []
-    for batch in track(batches, doing, total=-(-total // _BATCH)):
+    for batch in track(batches, doing, total=-(-total // size)):
         images = np.asarray(batch["image"])
         # One shape is traced once; the last batch is filled up with black pictures.
-        padded = np.zeros((_BATCH, *images.shape[1:]), np.uint8)
+        padded = np.zeros((size, *images.shape[1:]), np.uint8)
         padded[: len(images)] = images[:, :, ::-1] if mirrored else images
         values.append(np.asarray(run(padded))[: len(images)])
         labels.append(np.asarray(batch["label"], np.int64))
@@ -60,6 +63,11 @@ def compute_features(
             f"{doing}: {found} pictures came", f"{total} pictures", "verify the data, then start again"
         )
     return Features(np.concatenate(values).astype(np.float32), np.concatenate(labels))
+
+
+def batch_size() -> int:
+    """Return how many pictures a batch holds where a network only looks at them."""
+    return _ON_GPU if tf.config.list_logical_devices("GPU") else _ON_CPU
 
 
 class FeatureCache:
@@ -92,7 +100,9 @@ class FeatureCache:
         found = self._read(path, source.count)
         if found is None:
             order = np.arange(source.count)
-            batches = source.batches(batch_size=_BATCH, augment=augment, seed=seed, epoch=copy, order=order)
+            batches = source.batches(
+                batch_size=batch_size(), augment=augment, seed=seed, epoch=copy, order=order
+            )
             doing = f"features of {name}, {kind}"
             found = compute_features(
                 self.backbone, batches, total=source.count, doing=doing, mirrored=mirrored
@@ -168,9 +178,9 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _compiled(backbone: Any) -> Any:
+def _compiled(backbone: Any, size: int) -> Any:
     """Return the backbone in inference mode as a function of one fixed batch shape, traced once."""
-    shape = (_BATCH, *backbone.inputs[0].shape[1:])
+    shape = (size, *backbone.inputs[0].shape[1:])
     return tf.function(
         lambda images: backbone(images, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )

@@ -8,10 +8,9 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.builders import head
 from mri_tumor.models.feature_table import FeatureTable
+from mri_tumor.models.features import batch_size
 from mri_tumor.models.pool import Places, Pool
 from mri_tumor.models.views import observe
-
-_BATCH = 32
 
 
 class Observed(NamedTuple):
@@ -40,6 +39,6 @@ def observed(network: Any, pool: Pool, places: Places, tta: str, table: FeatureT
     run = tf.function(
         lambda images: observe(network, images, tta), input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )
-    batches = pool.batches(places, batch_size=_BATCH, augment=None, seed=0, epoch=0)
+    batches = pool.batches(places, batch_size=batch_size(), augment=None, seed=0, epoch=0)
     parts = [[array.numpy() for array in run(batch["image"])] for batch in batches]
     return Observed(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
