@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import sha256_of, whole_folder, write_text
+from mri_tumor.models.seeds import seed_states
 
 logger = logging.getLogger(__name__)
 
@@ -187,8 +188,7 @@ def _read(folder: Path) -> State:
 
 def _variables(model: Any) -> list[Any]:
     """Return weights, and the states of the layers' generators of random numbers."""
-    states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
-    return [*model.weights, *states]
+    return [*model.weights, *seed_states(model)]
 
 
 def _assign(variables: Sequence[Any], values: list[NDArray[Any]] | None) -> None:

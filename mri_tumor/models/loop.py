@@ -24,6 +24,7 @@ from mri_tumor.models.precision import with_precision
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.replicas import Replicas, fit_replicas
 from mri_tumor.models.schedules import Pace
+from mri_tumor.models.seeds import seed_layers
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
@@ -82,8 +83,9 @@ def run_epochs(
     labels; validation is judged by the plain cross-entropy, so that losses compare between recipes.
 
     In half precision, and on several devices, a copy of the model is trained, and the model gets its float32
-    weights. With workers, each calls this with its own part of every batch (or with whole batches, which ends
-    with the same weights and saves no time); worker 0 alone reads and writes in `directory`.
+    weights. In dropout the devices of one machine drop the same places, workers each their own. With workers,
+    each calls this with its own part of every batch (or with whole batches, which ends with the same weights
+    and saves no time); worker 0 alone reads and writes in `directory`.
 
     Args:
         model: built, functional; it is compiled here.
@@ -112,10 +114,8 @@ def run_epochs(
     pace = Pace(recipe, epochs=length, steps=steps, peak=peak, heights=rates)
     with devices.together():
         trained = _prepared(model, recipe, devices, learning_rate)
-        count = length if rates is None else len(rates)
-        outcome = _Phase(trained, recipe, devices, directory, steps, count, pace).run(
-            data, validation, callbacks
-        )
+        phase = _Phase(trained, recipe, devices, directory, steps, count, pace)
+        outcome = phase.run(data, validation, callbacks)
     if trained is not model:
         model.set_weights(trained.get_weights())
     return outcome
@@ -248,12 +248,8 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]  # keras has no t
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         self.epoch, self.start = epoch, time.monotonic()
-        states = [variable for variable in self.model.variables if variable.name == "seed_generator_state"]
-        for number, state in enumerate(states):
-            # Worker 0 draws what one device would; the others draw something else.
-            place = [self.phase.devices.worker] if self.phase.devices.worker else []
-            draw = np.random.default_rng([self.phase.recipe.seed, epoch, number, *place]).integers(2**31)
-            state.assign(np.array([draw, 0]).astype(state.dtype))
+        recipe, devices = self.phase.recipe, self.phase.devices
+        seed_layers(self.model, seed=recipe.seed, epoch=epoch, worker=devices.worker)
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         _check_loss(float((logs or {})["loss"]), f"at epoch {self.epoch}, step {batch}")

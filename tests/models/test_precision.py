@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.builders import build
+from mri_tumor.models.builders import build, head
 from mri_tumor.models.loop import run_epochs
 from mri_tumor.models.precision import synchronised, with_precision
 from mri_tumor.models.recipe import Recipe
@@ -61,6 +61,14 @@ def test_a_copy_computes_in_half_precision_with_the_same_weights(precision):
     exact, coarse = plain.predict(IMAGES, verbose=0), mixed.predict(IMAGES, verbose=0)
     assert 0 < np.abs(exact - coarse).max() < 0.05 * np.abs(exact).max()
     assert plain.get_layer("last").compute_dtype == "float32"
+
+
+def test_a_head_on_features_has_a_copy_too():
+    plain = head(network())
+    mixed = with_precision(plain, "mixed_bfloat16")
+    features = RNG.normal(size=(5, plain.input_shape[-1])).astype(np.float32)
+    np.testing.assert_allclose(mixed(features), plain(features), rtol=0.05, atol=0.05)
+    assert synchronised(plain).output_names == ["logits"]
 
 
 def test_what_is_frozen_is_frozen_in_the_copy():

@@ -184,9 +184,11 @@ def test_two_workers_one_of_which_dies_end_with_the_weights_of_one_process(tmp_p
     model, outcome = train(name, "one", tmp_path / "one")
     for index in (0, 1):
         compare(tmp_path / f"worker{index}", model, outcome, tolerance)
-    # Worker 0 alone writes; the other one's folder holds what this test put there.
+        compare(tmp_path / f"worker{index}" / "second", *train("plain", "one", tmp_path / str(index)), 1e-6)
+    # Worker 0 alone writes; the other one's folders hold what this test put there.
     assert (tmp_path / "worker0" / "history.csv").read_text().count("\n") == len(outcome.history) + 1
-    assert sorted(path.name for path in (tmp_path / "worker1").iterdir()) == ["final.npz", "outcome.json"]
+    left = sorted(path.name for path in (tmp_path / "worker1").rglob("*"))
+    assert left == ["final.npz", "final.npz", "outcome.json", "outcome.json", "second"]
 
 
 def test_an_epoch_with_too_few_batches_is_refused():
@@ -215,10 +217,11 @@ def mirror(folder: Path) -> None:
 
 
 def work(folder: Path, name: str, dies: str) -> None:
-    callbacks = (Dies(2, for_good=True),) if dies == "True" else ()
+    callbacks = (Dies(2, for_good=True),) if dies == "1" else ()
     devices_of(RECIPES[name].replace(devices="workers"))
     try:
         keep(folder, *train(name, "workers", folder, callbacks))
+        keep(folder / "second", *train("plain", "workers", folder / "second"))
     except TrainingError as error:
         print(error, flush=True)
         sys.exit(3)
