@@ -308,13 +308,14 @@ def test_pictures_without_group_are_groups_of_their_own(classifier: Classifier, 
     assert (report["groups"], report["without_group"]) == (200, 200)
 
 
-def test_selection_on_the_held_out_folds_counts_there_too(classifier: Classifier, tmp_path: Path) -> None:
+def test_held_out_answers_are_of_networks_that_were_not_selected_by_them(
+    classifier: Classifier, tmp_path: Path
+) -> None:
     found = simulated(100, 0)
     chosen = Classifier(classifier.model, classifier.manifest, selected=Seen.of([found.known]))
     run = write_run(tmp_path / "run", chosen, found)
-    with pytest.raises(LeakageError, match="selected on 100 pictures"):
-        calibrate(chosen, run)
-    assert calibrate(chosen, run, allow_reuse=True).settings.conformal is not None
+    reuse = calibrate(chosen, run).manifest.sections["decision"]["calibration"]["reuse"]
+    assert (reuse["selected_on_checked"], reuse["selected_pictures"]) == (True, 0)
 
 
 def test_the_run_of_another_classifier(

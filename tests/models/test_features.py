@@ -9,16 +9,19 @@ from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import TrainingError
 from mri_tumor.models import features as module
 from mri_tumor.models.builders import backbone, build, head
+from mri_tumor.models.feature_table import FeatureTable
 from mri_tumor.models.features import (
     FeatureCache,
     Features,
     Scaling,
+    batch_size,
     compute_features,
     foldable,
     head_batches,
 )
 from mri_tumor.models.feeds import feature_feed
 from mri_tumor.models.loop import run_epochs
+from mri_tumor.models.pool import Pool
 from mri_tumor.models.recipe import Recipe
 
 SPEC = Preprocess(size=32)
@@ -33,28 +36,28 @@ def network() -> keras.Model:
 
 @pytest.fixture
 def examples(make_folder) -> Examples:
-    # 36 pictures: a whole batch of 32 and one that must be filled up.
-    return Examples(scan(make_folder(per_class=9)), SPEC)
+    # 34 pictures: the last batch must be filled up.
+    return Examples(scan(make_folder(per_class=9))[:-2], SPEC)
 
 
 def test_features_are_what_the_backbone_gives_in_order(network, examples):
     part = backbone(network)
-    found = compute_features(part, examples.batches(32), total=36, doing="features")
+    found = compute_features(part, examples.batches(batch_size()), total=34, doing="features")
     images = np.concatenate([batch["image"] for batch in examples.batches(5)])
     np.testing.assert_allclose(found.values, part.predict(images, verbose=0), atol=1e-5)
     assert found.labels.tolist() == examples.label_indices.tolist()
 
 
 def test_pictures_that_are_missing_are_an_error(network, examples):
-    with pytest.raises(TrainingError, match="36 pictures came"):
-        compute_features(backbone(network), examples.batches(32), total=37, doing="features")
+    with pytest.raises(TrainingError, match="34 pictures came"):
+        compute_features(backbone(network), examples.batches(batch_size()), total=37, doing="features")
 
 
 def test_a_copy_is_what_that_epoch_draws(network, examples, tmp_path):
     cache = FeatureCache(tmp_path, backbone(network))
     found = cache.copy(examples, "train", augment=AUGMENT, seed=4, copy=2)
-    batches = examples.batches(32, augment=AUGMENT, seed=4, epoch=2)
-    expected = compute_features(backbone(network), batches, total=36, doing="features")
+    batches = examples.batches(batch_size(), augment=AUGMENT, seed=4, epoch=2)
+    expected = compute_features(backbone(network), batches, total=34, doing="features")
     np.testing.assert_array_equal(found.values, expected.values)
     for other in ({"seed": 5, "copy": 2}, {"seed": 4, "copy": 1}):
         assert not np.allclose(cache.copy(examples, "train", augment=AUGMENT, **other).values, found.values)
@@ -82,12 +85,12 @@ def test_files_are_used_again_only_when_everything_fits(network, examples, tmp_p
 def test_a_damaged_file_is_made_again(network, examples, tmp_path, caplog):
     cache = FeatureCache(tmp_path, backbone(network))
     first = cache.originals(examples, "train")
-    path = next(tmp_path.glob("train-0-*.npz"))
+    path = next(tmp_path.glob("train-originals-*.npz"))
     path.write_bytes(path.read_bytes()[:200])
     np.testing.assert_array_equal(cache.originals(examples, "train").values, first.values)
     assert path.name in caplog.text
     with np.load(path) as arrays:
-        assert len(arrays["labels"]) == 36
+        assert len(arrays["labels"]) == 34
 
 
 def test_scaling_standardises_and_leaves_constants_alone():
@@ -129,9 +132,8 @@ def test_the_whole_network_gives_the_logits_of_the_trained_head(examples, tmp_pa
     keras.utils.set_random_seed(2)
     network = build("small_cnn", size=32, width=2, dropout=0.3, frozen=True)
     recipe = Recipe(epochs=3, copies=1, augment=AUGMENT, learning_rate=0.01)
-    feed = feature_feed(
-        network, {"train": examples}, examples, recipe=recipe, weights=np.ones(4, "f"), directory=tmp_path
-    )
+    table = FeatureTable(network, Pool({"train": examples}), recipe, tmp_path)
+    feed = feature_feed(network, table, np.arange(34), np.arange(34), recipe, np.ones(4, "f"))
     # The originals and one copy, 32 a batch.
     assert feed.steps == 3
     before = [weight.copy() for weight in backbone(network).get_weights()]
@@ -154,3 +156,12 @@ def test_copies_of_the_run_can_be_loaded_alone(make_folder):
     copy = np.concatenate([batch["image"] for batch in examples.batches(3, augment=AUGMENT, seed=4, epoch=1)])
     alone = load(catalog, SPEC, augment=AUGMENT, seed=4, epoch=1)
     np.testing.assert_array_equal(copy, np.concatenate([batch["image"] for batch in alone]))
+
+
+def test_mirrored_features_are_those_of_the_mirror_images(network, examples, tmp_path):
+    cache = FeatureCache(tmp_path, backbone(network))
+    images = np.concatenate([batch["image"] for batch in examples.batches(5)])[:, :, ::-1]
+    expected = backbone(network).predict(np.ascontiguousarray(images), verbose=0)
+    found = cache.originals(examples, "train", mirrored=True)
+    np.testing.assert_allclose(found.values, expected, atol=1e-5)
+    assert not np.allclose(cache.originals(examples, "train").values, found.values)

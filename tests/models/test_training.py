@@ -209,7 +209,7 @@ def test_refit_trains_on_both_for_the_epochs_chosen(parts, whole):
     assert training["refit"]["epochs_run"] == training["best_epoch"] + 1
     assert not same(classifier.model, plain.model)
     history = (folder / "refit" / "history.csv").read_text().splitlines()
-    assert len(history) == training["refit"]["epochs"] + 1
+    assert len(history) == training["refit"]["epochs_run"] + 1
     assert plain.manifest.sections["training"]["refit"] is None
 
 
