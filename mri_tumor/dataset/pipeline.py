@@ -129,6 +129,8 @@ class Examples:
         check_whole("batch_size", batch_size, 1)
         _check_augment(augment)
         _check_workers(batch_size, worker, workers)
+        check_whole("seed", seed, 0)
+        check_whole("epoch", epoch, 0)
         order = self._order(order)
         if shuffle:
             order = order[shuffled(len(order), seed, epoch)]

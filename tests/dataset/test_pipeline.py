@@ -372,3 +372,34 @@ def test_real_pictures_are_the_same_from_catalog_and_shards(shared: Path, tmp_pa
     write_tfrecords(found, tmp_path / "shards", shards=3)
     how = {"augment": AUGMENT, "shuffle": True, "seed": 1, "epoch": 4}
     assert_same(load(found, **how), load(tmp_path / "shards", **how))
+
+
+def test_chosen_pictures_come_in_the_chosen_order(catalog: Catalog):
+    examples = Examples(catalog, Preprocess(size=32))
+    order = [3, 0, 3 + examples.count, 5]
+    found = list(examples.batches(3, order=order))
+    assert [len(batch["id"]) for batch in found] == [3, 1]
+    names = [name.decode() for batch in found for name in batch["id"].numpy()]
+    assert names == [examples.ids[place % examples.count] for place in order]
+    assert [int(place) for batch in found for place in batch["index"]] == order
+    images = np.concatenate([batch["image"] for batch in found])
+    np.testing.assert_array_equal(images[0], images[2])
+    (shuffled,) = examples.batches(9, order=order, shuffle=True, seed=1)
+    assert sorted(shuffled["index"].numpy().tolist()) == sorted(order)
+
+
+def test_a_picture_that_comes_again_is_varied_anew(catalog: Catalog):
+    examples = Examples(catalog, Preprocess(size=32))
+    augment = Augment(rotation=15)
+    (batch,) = examples.batches(9, augment, order=[2, 2 + examples.count, 2])
+    images = batch["image"].numpy()
+    np.testing.assert_array_equal(images[0], images[2])
+    assert not np.array_equal(images[0], images[1])
+
+
+@pytest.mark.parametrize(
+    ("order", "what"), [([], "order is"), ([[0]], "order is"), ([0.5], "order is"), ([-1], "holds -1")]
+)
+def test_orders_that_are_none(catalog: Catalog, order: list, what: str):
+    with pytest.raises(ArgumentError, match=what):
+        Examples(catalog, Preprocess(size=32)).batches(3, order=order)
