@@ -111,9 +111,9 @@ def train(name: str, size: int, batch: int, devices: str, steps: int, epochs: in
     import tensorflow as tf
 
     from mri_tumor.models.builders import build
-    from mri_tumor.models.devices import devices_of
     from mri_tumor.models.loop import run_epochs
     from mri_tumor.models.recipe import Recipe
+    from mri_tumor.models.steps.devices import devices_of
 
     recipe = Recipe(batch_size=batch, augment=None, schedule="constant", devices=devices)
     place = devices_of(recipe)

@@ -11,8 +11,8 @@ from keras import layers
 
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import sha256_of
-from mri_tumor.models.backbones import mobilenet_v2
-from mri_tumor.models.cnn import small_cnn
+from mri_tumor.models.networks.backbones import mobilenet_v2
+from mri_tumor.models.networks.cnn import small_cnn
 
 _BUILDERS: dict[str, Callable[..., Any]] = {"small_cnn": small_cnn, "mobilenet_v2": mobilenet_v2}
 _MIN_SIZE = 32

@@ -11,11 +11,11 @@ from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.dataset.records import Record
 from mri_tumor.dataset.split import folds as divide
 from mri_tumor.errors import ArgumentError, CatalogError
-from mri_tumor.models.calibration_report import report_of
 from mri_tumor.models.classifier import Classifier
-from mri_tumor.models.conformal import check_method, check_risk
-from mri_tumor.models.fitting import Fitted, Plan
-from mri_tumor.models.observations import Observations, check_new, observations_of
+from mri_tumor.models.deciding.conformal import check_method, check_risk
+from mri_tumor.models.deciding.observations import Observations, check_new, observations_of
+from mri_tumor.models.deciding.plan import Fitted, Plan
+from mri_tumor.models.deciding.report import report_of
 
 logger = logging.getLogger(__name__)
 

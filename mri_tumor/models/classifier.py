@@ -14,14 +14,14 @@ from mri_tumor.files import whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.builders import describe
 from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
+from mri_tumor.models.deciding.settings import Settings
+from mri_tumor.models.deciding.views import observe
 from mri_tumor.models.decision import answer
 from mri_tumor.models.export import check_target, write_export
-from mri_tumor.models.network import load_network, save_network
+from mri_tumor.models.networks.file import load_network, save_network
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction, predictions
 from mri_tumor.models.seen import Seen
-from mri_tumor.models.settings import Settings
-from mri_tumor.models.views import observe
 
 RUN_CLASSIFIER = "classifier"
 """The folder of a run that holds its classifier."""

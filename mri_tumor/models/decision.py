@@ -5,9 +5,9 @@ from typing import Any
 import keras
 
 from mri_tumor.errors import ArgumentError
+from mri_tumor.models.deciding.settings import Settings
+from mri_tumor.models.deciding.views import observe
 from mri_tumor.models.prediction import REASONS
-from mri_tumor.models.settings import Settings
-from mri_tumor.models.views import observe
 
 _NOVEL, _AMBIGUOUS, _EMPTY = (REASONS.index(name) for name in ("novel", "ambiguous", "empty"))
 

@@ -13,7 +13,7 @@ from mri_tumor.models.decision import answer
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.preprocess import Preprocess
-    from mri_tumor.models.settings import Settings
+    from mri_tumor.models.deciding.settings import Settings
 
 EXTRA = "assets.extra"
 """The folder of a SavedModel that TensorFlow leaves alone: here the manifest lies."""

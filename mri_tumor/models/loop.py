@@ -16,15 +16,15 @@ import tensorflow as tf
 from mri_tumor._lazy import load_extra
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import whole_file
-from mri_tumor.models.average import MovingAverage
-from mri_tumor.models.checkpoint import Checkpoint, State
-from mri_tumor.models.devices import Devices, devices_of, training_copy
-from mri_tumor.models.objective import compile_model, smoothed
-from mri_tumor.models.precision import with_precision
 from mri_tumor.models.recipe import Recipe
-from mri_tumor.models.replicas import Replicas, fit_replicas
-from mri_tumor.models.schedules import Pace
-from mri_tumor.models.seeds import seed_layers
+from mri_tumor.models.steps.average import MovingAverage
+from mri_tumor.models.steps.checkpoint import Checkpoint, State
+from mri_tumor.models.steps.devices import Devices, devices_of, training_copy
+from mri_tumor.models.steps.objective import compile_model, smoothed
+from mri_tumor.models.steps.precision import with_precision
+from mri_tumor.models.steps.replicas import Replicas, fit_replicas
+from mri_tumor.models.steps.schedules import Pace
+from mri_tumor.models.steps.seeds import seed_layers
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)

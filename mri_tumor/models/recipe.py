@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
-from mri_tumor.models.choices import Check, flag, number, numbers, one_of, optional, whole
+from mri_tumor.models.fitting.choices import Check, flag, number, numbers, one_of, optional, whole
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.augment import Augment

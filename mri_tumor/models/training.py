@@ -13,21 +13,21 @@ from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of, whole_file
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, describe
-from mri_tumor.models.checks import check_leaks, check_recipe, check_sources
 from mri_tumor.models.classifier import Classifier
-from mri_tumor.models.ensemble import merge
-from mri_tumor.models.feature_table import FeatureTable
-from mri_tumor.models.features import weights_digest
-from mri_tumor.models.feeds import class_weights, uses_features
-from mri_tumor.models.held_out import HeldOut, group_folds
+from mri_tumor.models.fitting.checks import check_leaks, check_recipe, check_sources
+from mri_tumor.models.fitting.feature_table import FeatureTable
+from mri_tumor.models.fitting.features import weights_digest
+from mri_tumor.models.fitting.feeds import class_weights, uses_features
+from mri_tumor.models.fitting.held_out import HeldOut, group_folds
+from mri_tumor.models.fitting.observing import observed
+from mri_tumor.models.fitting.phases import Fitted, Task, fit
+from mri_tumor.models.fitting.pool import Places, Pool
+from mri_tumor.models.fitting.runfolder import RunFolder
+from mri_tumor.models.fitting.sources import open_source
+from mri_tumor.models.networks.ensemble import merge
 from mri_tumor.models.novelty import Density
-from mri_tumor.models.observing import observed
-from mri_tumor.models.phases import Fitted, Task, fit
-from mri_tumor.models.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
-from mri_tumor.models.runfolder import RunFolder
 from mri_tumor.models.seen import Known, Seen, known_of
-from mri_tumor.models.sources import open_source
 
 logger = logging.getLogger(__name__)
 

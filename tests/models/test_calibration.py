@@ -13,13 +13,13 @@ from mri_tumor.dataset import Catalog
 from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch
 from mri_tumor.labels import LABELS
 from mri_tumor.models.calibration import calibrate
-from mri_tumor.models.calibration_report import Shares
 from mri_tumor.models.classifier import Classifier
-from mri_tumor.models.fitting import Plan, distance_threshold, softmax
-from mri_tumor.models.held_out import FILE_NAME as OUT_OF_FOLD
+from mri_tumor.models.deciding.observations import Observations
+from mri_tumor.models.deciding.plan import Plan, distance_threshold, softmax
+from mri_tumor.models.deciding.report import Shares
+from mri_tumor.models.fitting.held_out import FILE_NAME as OUT_OF_FOLD
 from mri_tumor.models.judging.cases import Cases
 from mri_tumor.models.novelty import Density
-from mri_tumor.models.observations import Observations
 from mri_tumor.models.seen import Known, Seen
 
 Make = Callable[..., Classifier]

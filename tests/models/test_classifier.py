@@ -18,11 +18,11 @@ from mri_tumor.manifest import Manifest
 from mri_tumor.models import builders
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.companions import DENSITY_FILE, MODEL_FILE, SEEN_FILE, SELECTED_FILE
+from mri_tumor.models.deciding.views import observe
 from mri_tumor.models.decision import decide
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction
 from mri_tumor.models.seen import Known, Seen
-from mri_tumor.models.views import observe
 
 Make = Callable[..., Classifier]
 

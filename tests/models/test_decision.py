@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.conformal import METHODS, Conformal
+from mri_tumor.models.deciding.conformal import METHODS, Conformal
+from mri_tumor.models.deciding.settings import Settings
 from mri_tumor.models.decision import decide, judge
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import REASONS
-from mri_tumor.models.settings import Settings
 
 LOGITS = arrays(
     np.float32,

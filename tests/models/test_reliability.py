@@ -8,7 +8,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.fitting import softmax
+from mri_tumor.models.deciding.plan import softmax
 from mri_tumor.models.reliability import brier, expected_calibration_error, reliability_curve
 
 

@@ -16,12 +16,12 @@ from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.tfrecord import write_tfrecords
 from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, TrainingError
 from mri_tumor.manifest import Manifest
-from mri_tumor.models import checkpoint
 from mri_tumor.models.builders import set_frozen
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.evaluation import evaluate
+from mri_tumor.models.fitting.runfolder import RunFolder
 from mri_tumor.models.recipe import Recipe
-from mri_tumor.models.runfolder import RunFolder
+from mri_tumor.models.steps import checkpoint
 from mri_tumor.models.training import train
 
 SIZE = 32
@@ -123,7 +123,7 @@ def test_the_manifest_says_what_was_done(parts, whole):
 @pytest.mark.parametrize("frozen", [False, True])
 def test_a_finished_run_is_returned_at_once(parts, whole, frozen, monkeypatch):
     first, folder = whole(frozen)
-    monkeypatch.setattr("mri_tumor.models.phases.run_epochs", None)
+    monkeypatch.setattr("mri_tumor.models.fitting.phases.run_epochs", None)
     # A frozen backbone belongs to the run; weights drawn for training do not.
     again = train(network(frozen, seed=0 if frozen else 9), *parts, recipe=RECIPE, run_dir=folder)
     assert same(first.model, again.model)

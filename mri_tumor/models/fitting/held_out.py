@@ -1,0 +1,107 @@
+"""What the networks of a k-fold run said about the pictures that each was not trained on."""
+
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mri_tumor.errors import ArgumentError, ManifestMismatch
+from mri_tumor.files import whole_file
+from mri_tumor.models.fitting.pool import Places, Pool
+from mri_tumor.models.recipe import Recipe
+
+FILE_NAME = "out_of_fold.npz"
+"""The file in a run's folder."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """One row a picture, in the order of training and validation pictures together.
+
+    Args:
+        ids: each picture's id, str (N,).
+        labels: its class, int64 (N,).
+        groups: its group, str (N,), empty where it is unknown.
+        logits: of the network that was not trained on it, float32 (N, K).
+        distances: from the pictures that network was trained on, float32 (N,), as `Density` gives them.
+    """
+
+    ids: NDArray[np.str_]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.str_]
+    logits: NDArray[np.float32]
+    distances: NDArray[np.float32]
+
+    @classmethod
+    def joined(cls, pool: Pool, parts: Sequence[tuple[Places, Any, Any]]) -> Self:
+        """Bring the folds together: (positions, logits, distances) each."""
+        order = np.argsort(np.concatenate([places for places, _, _ in parts]))
+        logits = np.concatenate([logits for _, logits, _ in parts])[order]
+        distances = np.concatenate([distances for _, _, distances in parts])[order]
+        groups = np.array([group or "" for group in pool.groups], np.str_)
+        ids = np.array(pool.ids, np.str_)
+        return cls(ids, pool.label_indices, groups, logits.astype(np.float32), distances.astype(np.float32))
+
+    def save(self, folder: Path) -> None:
+        """Write `out_of_fold.npz` into a run's folder."""
+        with whole_file(folder / FILE_NAME) as partial, partial.open("wb") as file:
+            np.savez(file, **vars(self))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ManifestMismatch: the file is not there, or damaged.
+        """
+        path = Path(folder) / FILE_NAME
+        try:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return cls(*(arrays[name] for name in ("ids", "labels", "groups", "logits", "distances")))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise ManifestMismatch(
+                f"{path} cannot be used ({error})",
+                "what a run with folds wrote",
+                "train with Recipe(folds=5), or pass pictures",
+            ) from error
+
+
+class Fold(NamedTuple):
+    """Positions in a pool: what a network learns from, what it is selected by, and what it never sees."""
+
+    train: Places
+    validation: Places
+    held: Places
+
+
+def group_folds(pool: Pool, recipe: Recipe) -> Iterator[Fold]:
+    """Yield the folds of a run: each picture is held out once and validated on once, and no group is in two.
+
+    What a network says of the pictures that it was selected by looks better than it is, so these are not the
+    ones held out: they are the next fold's. A picture whose group is unknown is a group of its own.
+
+    Raises:
+        ArgumentError: a class has fewer groups than there are folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    folds = recipe.folds or 1
+    groups = np.array([group or f"picture {place}" for place, group in enumerate(pool.groups)])
+    for number, label in enumerate(pool.labels):
+        own = len(set(groups[pool.label_indices == number]))
+        if own < folds:
+            raise ArgumentError(
+                f"class {label!r} has {own} groups for {folds} folds",
+                f"at least {folds} groups of each class",
+                "ask for fewer folds, or add pictures of other patients",
+            )
+    splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
+    parts = [part for _, part in splitter.split(groups, pool.label_indices, groups)]
+    for number, held in enumerate(parts):
+        validation = parts[(number + 1) % folds]
+        train = np.setdiff1d(np.arange(pool.count), np.concatenate([held, validation]))
+        yield Fold(train, validation, held)

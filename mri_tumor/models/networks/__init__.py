@@ -1,0 +1,1 @@
+"""Networks: architectures, their file, and several of them as one."""
