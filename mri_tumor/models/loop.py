@@ -29,8 +29,9 @@ from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "height")
-"""The columns of `history.csv`. Epochs count from 0; the learning rate is that of the epoch's last step."""
+COLUMNS = ("epoch", "strength", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "height")
+"""The columns of `history.csv`, as far as a phase has them: a head that is solved has one row a strength.
+Epochs count from 0; the learning rate is that of the epoch's last step."""
 
 Data = Callable[[int], tf.data.Dataset]
 

@@ -15,7 +15,9 @@ from mri_tumor.files import whole_file
 DIRECTIONS = 128
 """So many directions of the features' spread are known one by one, at most; the rest shares one variance."""
 
-_PER_DIRECTION = 4  # pictures, at least: a direction that a few pictures happen to lie along says nothing
+PER_DIRECTION = 4
+"""So many pictures at least for each direction, and beyond one a class: what few lie along says nothing."""
+
 _STEADIEST = 1e-3  # no direction has less variance; that of all standardised features is 1 in the mean
 _CHUNK = 256
 
@@ -71,7 +73,7 @@ class Density:
         means = np.stack([values[labels == label].mean(axis=0) for label in range(classes)])
         centred = values - means[labels]
         scale = _scale(centred.std(axis=0))
-        count = max(1, min(DIRECTIONS, values.shape[1], (len(values) - classes) // _PER_DIRECTION))
+        count = max(1, min(DIRECTIONS, values.shape[1], (len(values) - classes) // PER_DIRECTION))
         with np.errstate(invalid="ignore"):  # it divides by the total variance, which may be 0
             pca = PCA(count, random_state=0).fit(centred / scale)
         variances = pca.explained_variance_ * (len(values) - 1) / (len(values) - classes)
@@ -200,10 +202,10 @@ def _check(values: NDArray[np.float64], labels: NDArray[Any]) -> int:
         )
     classes = int(labels.max()) + 1 if len(labels) else 0
     counts = np.bincount(labels, minlength=classes) if len(labels) and labels.min() >= 0 else np.zeros(1)
-    if not counts.all() or len(values) < classes + _PER_DIRECTION:
+    if not counts.all() or len(values) < classes + PER_DIRECTION:
         raise ArgumentError(
             f"{len(values)} pictures in classes of {counts.tolist()}",
-            f"some of each class, numbered from 0, and {_PER_DIRECTION} more than classes",
+            f"some of each class, numbered from 0, and {PER_DIRECTION} more than classes",
             "fit it on all training pictures",
         )
     if not np.isfinite(values).all():

@@ -18,7 +18,7 @@ from mri_tumor.models.fitting.checks import check_leaks, check_recipe, check_sou
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.features import weights_digest
 from mri_tumor.models.fitting.feeds import class_weights, uses_features
-from mri_tumor.models.fitting.held_out import HeldOut, group_folds
+from mri_tumor.models.fitting.held_out import Fold, HeldOut, group_folds
 from mri_tumor.models.fitting.observing import observed
 from mri_tumor.models.fitting.phases import Fitted, Task, fit
 from mri_tumor.models.fitting.pool import Places, Pool
@@ -89,7 +89,7 @@ def train(
     if folder.finished:
         logger.info("%s holds this run, finished; nothing is trained", folder.path)
         return Classifier.load(folder.classifier)
-    trained = _trained_folds(job, folder) if recipe.folds else _trained_once(job, folder)
+    trained = _trained_folds(job, folder) if job.folds else _trained_once(job, folder)
     section = _training_section(job, trained)
     seen, selected = job.memories
     classifier = Classifier(
@@ -102,11 +102,12 @@ def train(
 
 @dataclass(frozen=True)
 class _Job:
-    """A checked run: the network, its pictures and what determines it."""
+    """A checked run: the network, its pictures and what determines it; no folds train one network."""
 
     network: Any
     pool: Pool
     recipe: Recipe
+    folds: list[Fold]
     known: tuple[Known, Known]
     leaks: dict[str, Any]
     cached: bool
@@ -138,7 +139,7 @@ class _Job:
     @property
     def memories(self) -> tuple[Seen | None, Seen | None]:
         """Which pictures the network was trained on, and which ones something was selected by."""
-        everything = self.refit or self.recipe.folds is not None
+        everything = self.refit or bool(self.folds)
         trained = self.known if everything else self.known[:1]
         return _seen(trained), _seen(self.known if everything else self.known[1:])
 
@@ -215,9 +216,10 @@ def _open(
     network = model.__class__.from_config(model.get_config())
     network.set_weights(model.get_weights())
     cached = uses_features(network, [learnt, judged], recipe)
-    check_recipe(recipe, network, cached=cached)
+    check_recipe(recipe, network, [learnt, judged], cached=cached)
     pool = Pool({"train": learnt, "validation": judged})
-    return _Job(network, pool, recipe, known, leaks, cached, bool(refit))
+    folds = [] if recipe.folds is None else group_folds(pool, recipe)
+    return _Job(network, pool, recipe, folds, known, leaks, cached, bool(refit))
 
 
 def _seen(parts: tuple[Known, ...]) -> Seen | None:
@@ -263,8 +265,8 @@ def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
     pool, table = job.pool, job.table(folder)
     initial = _initial_weights(folder, job.network)
     members, held = [], []
-    for number, fold in enumerate(group_folds(pool, job.recipe)):
-        logger.info("fold %d of %d", number + 1, job.recipe.folds)
+    for number, fold in enumerate(job.folds):
+        logger.info("fold %d of %d", number + 1, len(job.folds))
         place = folder.path / f"fold-{number}"
         member = _member(job, initial, (fold.train, fold.validation), place, table)
         judged = observed(member.network, pool, fold.held, job.recipe.tta, member.table)
@@ -308,17 +310,24 @@ def _density(job: _Job, network: Any, places: Places, table: FeatureTable | None
 
 
 def _training_section(job: _Job, trained: _Trained) -> dict[str, Any]:
-    labels = job.pool.label_indices[job.pool.places("train")]
-    weights = class_weights(labels, len(job.pool.labels), job.recipe).tolist()
     copies = job.recipe.copies if job.recipe.augment is not None else 0
-    sections = [member.section for member in trained.members]
+    learnt = [fold.train for fold in job.folds] or [job.pool.places("train")]
+    sections = [
+        member.section | {"class_weights": _named_weights(job, places)}
+        for member, places in zip(trained.members, learnt, strict=True)
+    ]
     return {
-        **(sections[0] if job.recipe.folds is None else {"folds": sections}),
-        "class_weights": dict(zip(job.pool.labels, weights, strict=True)),
+        **({"folds": sections} if job.folds else sections[0]),
         "leakage": job.leaks,
         "cached_features": job.cached,
         "copies": copies if job.cached else None,
     }
+
+
+def _named_weights(job: _Job, places: Places) -> dict[str, float]:
+    labels = job.pool.labels
+    weights = class_weights(job.pool.label_indices[places], len(labels), job.recipe)
+    return dict(zip(labels, weights.tolist(), strict=True))
 
 
 def _manifest(job: _Job, section: dict[str, Any]) -> Manifest:

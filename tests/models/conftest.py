@@ -1,15 +1,17 @@
-"""Small classifiers that were never trained: enough to save, load, call and export."""
+"""Small classifiers that were never trained, and small networks and pictures to train some."""
 
 from collections.abc import Callable, Sequence
 
+import cv2
 import keras
 import numpy as np
 import pytest
 
+from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
-from mri_tumor.models.builders import backbone, build
+from mri_tumor.models.builders import backbone, build, set_frozen
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.seen import Known, Seen
@@ -79,3 +81,48 @@ def make_deciding(make_classifier: Callable[..., Classifier]) -> Callable[..., C
         return Classifier(plain.model, plain.manifest, **kept).with_decision(section)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def make_network() -> Callable[..., keras.Model]:
+    """Return a function that makes a network of the library's form, small enough to train in a second."""
+
+    def make(
+        *, frozen: bool = False, seed: int = 0, width: int = 4, classes: int = 4, hidden: int = 0
+    ) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        image = keras.Input((32, 32, 1), dtype="uint8", name="image")
+        x = keras.layers.Rescaling(1 / 255)(image)
+        x = keras.layers.Conv2D(width, 5, strides=4, activation="relu", name="first")(x)
+        x = keras.layers.Conv2D(width, 3, activation="relu", name="second")(x)
+        x = keras.layers.Dropout(0.3)(keras.layers.GlobalAveragePooling2D(name="features")(x))
+        if hidden:
+            x = keras.layers.Dense(hidden, activation="relu")(x)
+        model = keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name="tiny")
+        set_frozen(model, frozen)
+        return model
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def striped(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
+    """Return noisy pictures, 8 a class in groups of 2: upright, lying or slanting stripes, or none."""
+    root, rng = tmp_path_factory.mktemp("striped"), np.random.default_rng(0)
+    down, right = np.mgrid[:40, :40]
+    for place, label in enumerate(LABELS):
+        (root / label).mkdir()
+        stripes = (right, down, np.zeros((40, 40), int), right + down)[place] // 4 % 2
+        for number in range(8):
+            noisy = 50 + 90 * stripes + rng.integers(0, 70, (40, 40)) + 4 * number
+            cv2.imwrite(str(root / label / f"{number}.png"), noisy.astype(np.uint8))
+    pictures = scan(root)
+    return pictures.with_groups({one.id: f"{one.label} {int(one.path.stem) // 2}" for one in pictures})
+
+
+@pytest.fixture(scope="session")
+def sides(striped: Catalog) -> tuple[Catalog, Catalog]:
+    """Return training and validation pictures of other groups; the training classes are not of one size."""
+    learnt = [one.id for one in striped if one.path.stem not in "67"]
+    judged = [one.id for one in striped if one.path.stem in "67"]
+    return striped.select(ids=learnt[:-2]), striped.select(ids=judged)

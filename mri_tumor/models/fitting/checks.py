@@ -1,10 +1,16 @@
 """What must hold before a training run may start."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, TrainingError
-from mri_tumor.models.builders import backbone
-from mri_tumor.models.fitting.sources import Source
+from mri_tumor.models.builders import backbone, head
+from mri_tumor.models.fitting.features import foldable
+from mri_tumor.models.fitting.sources import PlainSource, Source
+from mri_tumor.models.novelty import PER_DIRECTION
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen
 
@@ -14,7 +20,7 @@ def check_sources(train: Source, validation: Source, *, size: int, classes: int)
 
     Raises:
         ManifestMismatch: labels, preprocessing or sizes differ.
-        TrainingError: there is nothing to train on or to select by, or a class has no training picture.
+        TrainingError: there is nothing to train on or to select by, or too little of all or of a class.
     """
     if tuple(train.labels) != tuple(validation.labels):
         raise ManifestMismatch(
@@ -61,12 +67,20 @@ def check_leaks(train: Known, validation: Known, *, allow: bool) -> dict[str, An
     }
 
 
-def check_recipe(recipe: Recipe, network: Any, *, cached: bool) -> None:
+def check_recipe(recipe: Recipe, network: Any, sources: Sequence[Source], *, cached: bool) -> None:
     """Refuse what a recipe asks for and this run cannot give, before anything is computed.
+
+    Args:
+        recipe: every choice.
+        network: what is trained.
+        sources: the training and validation pictures.
+        cached: whether the head alone is trained, on cached features.
 
     Raises:
         ArgumentError: it does; the error names the fields.
     """
+    _check_sources_suit(recipe, sources)
+    _check_head(recipe, network)
     frozen = not backbone(network).trainable_weights
     if recipe.fine_epochs and not frozen:
         raise ArgumentError(
@@ -91,14 +105,58 @@ def check_recipe(recipe: Recipe, network: Any, *, cached: bool) -> None:
         )
 
 
+def _check_sources_suit(recipe: Recipe, sources: Sequence[Source]) -> None:
+    asked = {"folds": recipe.folds is not None, "class_weights": recipe.class_weights == "sampling"}
+    fields = [f"{name} is {getattr(recipe, name)!r}" for name, chosen in asked.items() if chosen]
+    if fields and any(isinstance(source, PlainSource) for source in sources):
+        raise ArgumentError(
+            f"{' and '.join(fields)} with a plain Dataset, whose pictures cannot be chosen one by one",
+            "Catalogs or shard folders",
+            "write the pictures with dataset.write_tfrecords, or leave these fields out",
+        )
+
+
+def _check_head(recipe: Recipe, network: Any) -> None:
+    asked = {"folds": recipe.folds is not None, "head_solver": recipe.head_solver == "lbfgs"}
+    fields = [f"{name} is {getattr(recipe, name)!r}" for name, chosen in asked.items() if chosen]
+    if fields and not foldable(head(network)):
+        raise ArgumentError(
+            f"{' and '.join(fields)} for {network.name}, whose head has several layers",
+            "one dense layer with a bias after the features",
+            "leave these fields out",
+        )
+
+
+def check_learnable(labels: NDArray[np.int64], classes: Sequence[str], name: str) -> None:
+    """Check that there are pictures of every class, and enough of them for the density of their features.
+
+    Args:
+        labels: the training pictures' classes as places in `classes`, (N,).
+        classes: the class names in order.
+        name: what the pictures are, for errors.
+
+    Raises:
+        TrainingError: there are not.
+    """
+    counts = np.bincount(labels, minlength=len(classes))
+    missing = [label for label, count in zip(classes, counts, strict=True) if not count]
+    if missing:
+        raise TrainingError(
+            f"{name} has no picture of {', '.join(missing)}",
+            "pictures of every class",
+            "split again, or scan with only the classes that there are",
+        )
+    least = len(classes) + PER_DIRECTION
+    if len(labels) < least:
+        raise TrainingError(
+            f"{name} has {len(labels)} pictures",
+            f"at least {least}, {PER_DIRECTION} more than classes",
+            "add pictures",
+        )
+
+
 def _check_counts(train: Source, validation: Source) -> None:
     for name, source in (("train", train), ("validation", validation)):
         if source.count == 0:
             raise TrainingError(f"{name} is empty", "some pictures", "split again, with more pictures")
-    missing = [label for label in train.labels if not train.section["counts"].get(label)]
-    if missing:
-        raise TrainingError(
-            f"train has no picture of {', '.join(missing)}",
-            "pictures of every class",
-            "split again, or scan with only the classes that there are",
-        )
+    check_learnable(train.label_indices, train.labels, "train")

@@ -1,7 +1,7 @@
 """What the networks of a k-fold run said about the pictures that each was not trained on."""
 
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import whole_file
+from mri_tumor.models.fitting.checks import check_learnable
 from mri_tumor.models.fitting.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
 
@@ -78,14 +79,16 @@ class Fold(NamedTuple):
     held: Places
 
 
-def group_folds(pool: Pool, recipe: Recipe) -> Iterator[Fold]:
-    """Yield the folds of a run: each picture is held out once and validated on once, and no group is in two.
+def group_folds(pool: Pool, recipe: Recipe) -> list[Fold]:
+    """Return the folds of a run: each picture is held out once and validated on once, and no group is in two.
 
     What a network says of the pictures that it was selected by looks better than it is, so these are not the
     ones held out: they are the next fold's. A picture whose group is unknown is a group of its own.
 
     Raises:
         ArgumentError: a class has fewer groups than there are folds.
+        TrainingError: a fold would learn from too few pictures, or from none of a class: groups of several
+            classes cannot always be divided otherwise.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -101,7 +104,12 @@ def group_folds(pool: Pool, recipe: Recipe) -> Iterator[Fold]:
             )
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=recipe.seed)
     parts = [part for _, part in splitter.split(groups, pool.label_indices, groups)]
-    for number, held in enumerate(parts):
-        validation = parts[(number + 1) % folds]
-        train = np.setdiff1d(np.arange(pool.count), np.concatenate([held, validation]))
-        yield Fold(train, validation, held)
+    following = [*parts[1:], parts[0]]
+    found = [_fold(pool.count, held, validation) for held, validation in zip(parts, following, strict=True)]
+    for number, fold in enumerate(found):
+        check_learnable(pool.label_indices[fold.train], pool.labels, f"fold {number + 1}")
+    return found
+
+
+def _fold(count: int, held: Places, validation: Places) -> Fold:
+    return Fold(np.setdiff1d(np.arange(count), np.concatenate([held, validation])), validation, held)

@@ -8,10 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from mri_tumor.errors import ArgumentError
-from mri_tumor.models.builders import free_top, head
+from mri_tumor.models.builders import free_top, set_frozen
 from mri_tumor.models.fitting.feature_table import FeatureTable
-from mri_tumor.models.fitting.features import Features, Scaling, foldable
+from mri_tumor.models.fitting.features import Features, Scaling
 from mri_tumor.models.fitting.feeds import Feed, class_weights, feature_feed, picture_feed
 from mri_tumor.models.fitting.observing import observed
 from mri_tumor.models.fitting.pool import Places, Pool
@@ -84,7 +83,6 @@ def fit(task: Task, chosen: Fitted | None = None) -> Fitted:
         chosen: what was selected before, to be repeated without validation: strengths, epochs and rates.
 
     Raises:
-        ArgumentError: the recipe asks for what this network or its data cannot have.
         TrainingError: the loss is not a number any more, or no checkpoint can be read.
     """
     name = "network" if task.table is None else "head"
@@ -98,6 +96,7 @@ def fit(task: Task, chosen: Fitted | None = None) -> Fitted:
     if not kept:
         logger.info("the second phase did not lower the validation loss of %.4g; it is set aside", loss)
         task.network.set_weights(weights)
+        set_frozen(task.network, True)
     return Fitted(phases, kept)
 
 
@@ -112,13 +111,7 @@ def _first(task: Task, chosen: Outcome | None) -> Outcome:
 
 
 def _solved(task: Task, table: FeatureTable, chosen: Outcome | None) -> Outcome:
-    """Solve the head for every strength and put the best solution into the network."""
-    if not foldable(head(task.network)):
-        raise ArgumentError(
-            f"head_solver is 'lbfgs' for {task.network.name}, whose head has several layers",
-            "one dense layer with a bias after the features",
-            'pass head_solver="adamw"',
-        )
+    """Solve the head, one dense layer, for every strength and put the best solution into the network."""
     learnt = table.training(task.train)
     scaling = Scaling.of(learnt.values)
     scaled = Features(scaling(learnt.values), learnt.labels)

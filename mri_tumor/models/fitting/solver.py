@@ -33,6 +33,8 @@ class Trial(NamedTuple):
 def solve(features: Features, weights: NDArray[np.float32], strength: float) -> Solution:
     """Return the minimum of the weighted cross-entropy plus the squared kernel / (2 strength).
 
+    Of two classes the difference of the kernel's columns takes the kernel's place, as in scikit-learn.
+
     Args:
         features: standardised, (N, F), with pictures of every class.
         weights: one weight a class (K,).
