@@ -250,7 +250,7 @@ _CHECKS: dict[str, Check] = {
     "seed": whole(0, below=2**31),
 }
 
-_STEPS_ONLY = ("mixup", "label_smoothing", "ema", "clip_norm", "warmup")
+_STEPS_ONLY = ("mixup", "label_smoothing", "ema", "clip_norm", "warmup", "tensorboard")
 """Fields that mean something only where weights are changed step by step."""
 
 

@@ -88,14 +88,14 @@ def make_network() -> Callable[..., keras.Model]:
     """Return a function that makes a network of the library's form, small enough to train in a second."""
 
     def make(
-        *, frozen: bool = False, seed: int = 0, width: int = 4, classes: int = 4, hidden: int = 0
+        *, frozen: bool = False, seed: int = 0, width: int = 8, classes: int = 4, hidden: int = 0
     ) -> keras.Model:
         keras.utils.set_random_seed(seed)
         image = keras.Input((32, 32, 1), dtype="uint8", name="image")
-        x = keras.layers.Rescaling(1 / 255)(image)
-        x = keras.layers.Conv2D(width, 5, strides=4, activation="relu", name="first")(x)
+        x = keras.layers.Rescaling(1 / 64, offset=-1.6)(image)
+        x = keras.layers.Conv2D(width, 5, strides=4, activation="tanh", name="first")(x)
         x = keras.layers.Conv2D(width, 3, activation="relu", name="second")(x)
-        x = keras.layers.Dropout(0.3)(keras.layers.GlobalAveragePooling2D(name="features")(x))
+        x = keras.layers.Dropout(0.1)(keras.layers.GlobalAveragePooling2D(name="features")(x))
         if hidden:
             x = keras.layers.Dense(hidden, activation="relu")(x)
         model = keras.Model(image, keras.layers.Dense(classes, name="logits")(x), name="tiny")
@@ -114,7 +114,7 @@ def striped(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
         (root / label).mkdir()
         stripes = (right, down, np.zeros((40, 40), int), right + down)[place] // 4 % 2
         for number in range(8):
-            noisy = 50 + 90 * stripes + rng.integers(0, 70, (40, 40)) + 4 * number
+            noisy = 50 + 90 * stripes + rng.integers(0, 110, (40, 40))
             cv2.imwrite(str(root / label / f"{number}.png"), noisy.astype(np.uint8))
     pictures = scan(root)
     return pictures.with_groups({one.id: f"{one.label} {int(one.path.stem) // 2}" for one in pictures})

@@ -119,6 +119,7 @@ def test_an_unknown_preset_is_refused_and_the_known_ones_listed():
         ({"class_weights": "sampling"}, "draws nothing"),
         ({"mixup": 0.2, "ema": 0.9}, "mixup, ema"),
         ({"label_smoothing": 0.1}, "no steps"),
+        ({"tensorboard": True}, "tensorboard.* no steps"),
     ],
 )
 def test_fields_that_the_solver_would_set_aside_are_refused(fields, text):
