@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 
 from mri_tumor.dataset.catalog import Catalog, scan
+from mri_tumor.dataset.pipeline import Examples
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, build, set_frozen
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.fitting.pool import Pool
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.seen import Known, Seen
 
@@ -126,3 +128,10 @@ def sides(striped: Catalog) -> tuple[Catalog, Catalog]:
     learnt = [one.id for one in striped if one.path.stem not in "67"]
     judged = [one.id for one in striped if one.path.stem in "67"]
     return striped.select(ids=learnt[:-2]), striped.select(ids=judged)
+
+
+@pytest.fixture(scope="session")
+def pool(sides: tuple[Catalog, Catalog]) -> Pool:
+    """Return 22 training and 8 validation pictures of 32 pixels, numbered through."""
+    train, validation = (Examples(part, Preprocess(size=32)) for part in sides)
+    return Pool({"train": train, "validation": validation})

@@ -80,7 +80,9 @@ class Pool:
         _, numbers = np.unique(owners, return_inverse=True)
         choices = tf.data.Dataset.from_tensor_slices(numbers.astype(np.int64))
         mixed = tf.data.Dataset.choose_from_datasets(singles, choices, stop_on_empty_dataset=False)
-        return mixed.batch(batch_size)
+        # Keras takes the end of a Dataset of unknown length for a mistake.
+        known = tf.data.experimental.assert_cardinality(-(-len(order) // batch_size))
+        return mixed.batch(batch_size).apply(known)
 
 
 def balanced_order(labels: Places, seed: int, epoch: int) -> Places:

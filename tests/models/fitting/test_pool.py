@@ -30,7 +30,9 @@ def test_the_pictures_are_numbered_through(pool, sides):
 
 def test_pictures_of_both_sources_come_in_the_order_asked_for(pool):
     order = np.array([23, 0, 1, 29, 7, 22])
-    batches = list(pool.batches(order, batch_size=4, **OPTIONS))
+    data = pool.batches(order, batch_size=4, **OPTIONS)
+    batches = list(data)
+    assert int(data.cardinality()) == 2
     assert [len(batch["image"]) for batch in batches] == [4, 2]
     assert [set(batch) for batch in batches] == [{"image", "label", "index"}] * 2
     assert np.concatenate([batch["label"] for batch in batches]).tolist() == [*pool.label_indices[order]]
