@@ -151,7 +151,7 @@ class Recipe:
 
         * `"fast"`: a frozen backbone's features, once, and the optimum of the head.
         * `"standard"`: the same with augmented copies, then the whole network, pictures varied anew in every
-          epoch: some hundred times the work of `"fast"`, so take a GPU.
+          epoch: tens of times the work of `"fast"`, so take a GPU.
         * `"best"`: `standard` on five folds, answered by all five networks together.
 
         Raises:
