@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mri_tumor.dataset.tables import percent
 from mri_tumor.dataset.thumbnails import thumbnail
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import display_name
@@ -11,7 +12,7 @@ from mri_tumor.models.judging.bootstrap import PERCENT
 from mri_tumor.models.judging.mistakes import Mistake, check_most
 from mri_tumor.models.judging.result import parts_of
 from mri_tumor.models.judging.scores import Scores
-from mri_tumor.models.judging.text import headline, notes, percent, with_interval
+from mri_tumor.models.judging.text import headline, notes, with_interval
 from mri_tumor.models.judging.verdict import telling, verdict
 from mri_tumor.page import Card, Page
 

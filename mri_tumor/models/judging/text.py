@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from mri_tumor.dataset.tables import text_table
+from mri_tumor.dataset.tables import percent, text_table
 from mri_tumor.models.judging.bootstrap import PERCENT
 from mri_tumor.models.judging.scores import Scores
 
@@ -25,15 +25,6 @@ _DECISIONS = {
     "selective_accuracy": "accuracy of the rest",
     "coverage": "set holds the class",
 }
-
-
-def percent(value: float | None) -> str:
-    """Return a share as per cent, a dash for None.
-
-    >>> percent(0.6666), percent(None)
-    ('66.7', '-')
-    """
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def with_interval(scores: Scores, name: str) -> str:

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
+from mri_tumor.dataset.tables import percent
 from mri_tumor.labels import display_name
 from mri_tumor.models.judging.result import parts_of
 from mri_tumor.models.judging.scores import Scores
-from mri_tumor.models.judging.text import percent
 
 if TYPE_CHECKING:
     from mri_tumor.models.judging.report import Report
