@@ -24,6 +24,12 @@ _TWINS = (
     f"Of {TWINS_REMOVED!r}, training saw no near-duplicate of any picture; leaked are called there those "
     "that have one in the whole training set."
 )
+_PROTOCOLS = (
+    "Official: trained on the training set and judged by the test set. "
+    f"{TWINS_REMOVED.capitalize()}: the same after training without near-duplicates of test pictures. "
+    "Grouped folds: every group of the training set, or of a second set, was held out once. "
+    "Leaked are pictures of which training holds a copy, clean the others."
+)
 _TASK = {"type": "image-classification", "name": "Image classification"}
 _METRICS = {"accuracy": ("accuracy", "Accuracy"), "macro_f1": ("f1", "Macro-F1")}
 
@@ -41,7 +47,8 @@ def five_numbers(five: FiveReport, recipe_digest: str | None) -> str:
     rows = [(name, part, one) for name, one in five.reports.items() for part in one.parts]
     lines = [f"{name}: {line}" for name, one in five.reports.items() for line in _remarks(told(one, name))]
     lines += [_TWINS] if TWINS_REMOVED in five.reports else []
-    return "\n\n".join([_of_what(five, recipe_digest), *_tables(rows), bullets(map(plain, lines))])
+    parts = [_of_what(five, recipe_digest), _PROTOCOLS, *_tables(rows), bullets(map(plain, lines))]
+    return "\n\n".join(filter(None, parts))
 
 
 def _of_what(five: FiveReport, recipe_digest: str | None) -> str:
@@ -144,7 +151,7 @@ def _floors(rows: Rows) -> str:
     floors = {floor.name: floor.about for *_, found in rows for floor in found.floors or ()}
     if not floors:
         return "What is reached without learning about tumours: not measured."
-    header = ["accuracy, %", "this way", *map(plain, floors)]
+    header = ["accuracy, %", "model", *map(plain, floors)]
     body = [
         [
             _titled(name, part),
