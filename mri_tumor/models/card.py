@@ -117,7 +117,7 @@ def _results(manifest: Manifest, evaluation: Any, five: Any) -> "tuple[list[tupl
         found = Report.of(evaluation)
         _check_labels(manifest, found, "the evaluation")
         reports.append(("evaluation", results.told(found)))
-        parts.append(f"### This classifier, evaluated\n\n{results.evaluation(found)}")
+        parts.append(f"### An evaluation\n\n{results.evaluation(found)}")
     if five is not None:
         numbers = FiveReport.of(five)
         _check_labels(manifest, next(iter(numbers.reports.values())), "the five numbers")

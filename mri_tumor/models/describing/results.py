@@ -20,6 +20,7 @@ _INTERVALS = (
     f"In brackets: {PERCENT} % intervals by draws of whole groups, a group being what belongs together, such "
     "as the slices of a patient. A dash: not measured."
 )
+_GIVEN = "These numbers were given as those of this classifier; nothing in them shows which one was asked."
 _TWINS = (
     f"Of {TWINS_REMOVED!r}, training saw no near-duplicate of any picture; leaked are called there those "
     "that have one in the whole training set."
@@ -64,7 +65,7 @@ def _of_what(five: FiveReport, recipe_digest: str | None) -> str:
 
 
 def evaluation(found: Report) -> str:
-    """Return the scores of an evaluation of this very classifier."""
+    """Return the scores of an evaluation."""
     if found.leaked is not None:
         first = []
     elif found.leaks_known:
@@ -75,8 +76,7 @@ def evaluation(found: Report) -> str:
     rows = [("evaluated", part, found) for part in found.parts]
     lines = [*first, *_remarks(found)]
     lines += [f"Floors: {found.floors_note}."] if found.floors is None else []
-    parts = ["These numbers are of this very classifier.", *_tables(rows), bullets(map(plain, lines))]
-    return "\n\n".join(filter(None, parts))
+    return "\n\n".join(filter(None, [_GIVEN, *_tables(rows), bullets(map(plain, lines))]))
 
 
 def told(found: Report, protocol: str = "") -> Report:
