@@ -32,7 +32,7 @@ parser.add_argument(
     "--refit", action="store_true", help="after selection, train anew on all training pictures"
 )
 parser.add_argument("--per-class", type=int, default=100, help="phantoms a class")
-parser.add_argument("--epochs", type=int, help="at most so many epochs")
+parser.add_argument("--epochs", type=int, help="at most so many epochs; without weights")
 parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn")
 parser.add_argument("--out", type=Path, default=Path("demo"), help="where everything goes")
 arguments = parser.parse_args()
@@ -78,14 +78,14 @@ for name, part in {"train": train, "validation": validation, "test": testing}.it
 # Training
 # --------
 # The estimator runs the job as SageMaker would: in a process of its own, with channels, hyperparameters and
-# a model.tar.gz at the end. With pretrained weights only the head is trained, on features of the pictures
-# and of augmented copies that the frozen network computes once.
+# a model.tar.gz at the end. With pretrained weights the frozen network looks once at every picture and at two
+# augmented copies, and the head is solved at its optimum; without, a small network learns from scratch.
 
 channels = {name: out / "shards" / name for name in ("train", "validation")}
 hyperparameters = {"seed": seed, "refit": arguments.refit, **augment.to_dict()}
 if arguments.weights:
     channels["weights"] = arguments.weights
-    hyperparameters |= {"model": "mobilenet_v2", "epochs": arguments.epochs or 40}
+    hyperparameters |= {"model": "mobilenet_v2", "preset": "fast", "copies": 2}
 else:
     hyperparameters |= {
         "model": "small_cnn",
@@ -151,7 +151,9 @@ report = Report("Brain-MRI pictures through the whole workflow")
 report.heading("The pictures").verbatim(pictures.summary()).verbatim(audit.summary())
 report.figure(preview, "The first 25 augmented training pictures")
 report.heading("Training").facts(hyperparameters)
-report.figure(plots.curves(history, best_epoch=training["best_epoch"]), "Loss and accuracy by epoch")
+strengths = [f"{strength:g}" for strength in history.get("strength", [])]
+curves = plots.curves(history, best_epoch=training["best_epoch"], strengths=strengths)
+report.figure(curves, "Loss and accuracy, epoch by epoch or penalty by penalty")
 report.heading("The test pictures, predicted through the endpoint").verbatim(evaluation.summary())
 report.text(
     "Leaked pictures are copies of training pictures: only the clean ones say something about new pictures, "

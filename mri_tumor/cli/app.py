@@ -29,6 +29,7 @@ for command in (
     evaluate.evaluate,
     models.predict,
     models.export,
+    models.card,
     cloud.package,
     cloud.deploy,
 ):

@@ -1,4 +1,4 @@
-"""The commands over the models API: train, calibrate, predict and export."""
+"""The commands over the models API: train, calibrate, predict, export and card."""
 
 import csv
 import json
@@ -11,6 +11,7 @@ import typer
 from mri_tumor import dataset, models
 from mri_tumor.cli.dataset import Groups
 from mri_tumor.errors import ArgumentError
+from mri_tumor.files import write_text
 from mri_tumor.labels import NOTICE
 from mri_tumor.manifest import FILE_NAME as MANIFEST
 from mri_tumor.manifest import Manifest
@@ -142,3 +143,30 @@ def export(
     """Export a classifier for a server."""
     models.Classifier.load(model).export(directory, format=form)
     typer.echo(f"{directory}: exported as {form}")
+
+
+def card(
+    model: Model,
+    five: Annotated[
+        Path | None,
+        typer.Option(help="What `evaluate --protocol five --json` wrote: of its way of training."),
+    ] = None,
+    evaluation: Annotated[
+        Path | None, typer.Option(help="What `evaluate --json` wrote: of this classifier.")
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Of the weights, as Hugging Face calls it: apache-2.0, other, ...")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What the model is called.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Write it here, such as README.md; else to standard output.")
+    ] = None,
+) -> None:
+    """Write the model card of a classifier: what it is, was made from, is good for, and is not."""
+    classifier = models.Classifier.load(model)
+    text = models.model_card(classifier, five=five, evaluation=evaluation, licence=licence, name=name)
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        write_text(output, text)
+        typer.echo(f"{output}: the model card. {NOTICE}")

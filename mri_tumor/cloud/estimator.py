@@ -28,9 +28,9 @@ _LONGEST = 2500
 class Estimator:
     """Trains a classifier in a job of its own, as SageMaker runs it.
 
-    The hyperparameters are the fields of `models.Recipe` and `dataset.Augment`, with `model` (one of
-    `models.available()`), `refit`, `allow_leakage`, `weights`, and the options of `models.build`. The size of
-    the pictures and the classes come from the shards.
+    The hyperparameters are the fields of `models.Recipe` and `dataset.Augment`, with `preset` (a named recipe
+    that they change), `model` (one of `models.available()`), `refit`, `allow_leakage`, `weights`, and the
+    options of `models.build`. The size of the pictures and the classes come from the shards.
 
     Args:
         instance_type: `"local"`: a process of its own on this machine.

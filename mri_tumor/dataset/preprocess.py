@@ -41,7 +41,8 @@ class Preprocess:
 
     Args:
         size: height and width of the result, 1-4096 pixels.
-        crop: whether to crop to the head. Without it a black margin costs a classifier a fifth of its hits.
+        crop: whether to crop to the head. Without it black margins cost a classifier up to a fifth of its
+            hits.
         threshold: grey level, 0-254, above which a pixel counts as head. It applies to the windowed picture,
             so that a darker copy is cropped alike.
         coverage: percentage, 1-100, of such pixels that a row or column of the head has.

@@ -50,3 +50,12 @@ def few(items: Sequence[str], count: int = 5) -> str:
     """
     more = f" and {len(items) - count} more" if len(items) > count else ""
     return ", ".join(repr(item) for item in items[:count]) + more
+
+
+def percent(value: float | None) -> str:
+    """Return a share as per cent, a dash for None.
+
+    >>> percent(0.6666), percent(None)
+    ('66.7', '-')
+    """
+    return "-" if value is None else f"{100 * value:.1f}"

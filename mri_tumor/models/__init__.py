@@ -7,6 +7,7 @@ from mri_tumor._lazy import attach
 if TYPE_CHECKING:
     from mri_tumor.models.builders import available, build
     from mri_tumor.models.calibration import calibrate
+    from mri_tumor.models.card import model_card
     from mri_tumor.models.classifier import Classifier
     from mri_tumor.models.evaluation import Evaluation, evaluate
     from mri_tumor.models.judging.comparison import Comparison, compare
@@ -34,6 +35,7 @@ __all__ = [
     "evaluate",
     "expected_calibration_error",
     "five",
+    "model_card",
     "reliability_curve",
     "train",
 ]
@@ -56,6 +58,7 @@ __getattr__, __dir__ = attach(
         "evaluate": ".evaluation",
         "expected_calibration_error": ".reliability",
         "five": ".judging.five",
+        "model_card": ".card",
         "reliability_curve": ".reliability",
         "train": ".training",
     },

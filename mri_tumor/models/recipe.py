@@ -151,7 +151,7 @@ class Recipe:
 
         * `"fast"`: a frozen backbone's features, once, and the optimum of the head.
         * `"standard"`: the same with augmented copies, then the whole network, pictures varied anew in every
-          epoch: some hundred times the work of `"fast"`, so take a GPU.
+          epoch: tens of times the work of `"fast"`, so take a GPU.
         * `"best"`: `standard` on five folds, answered by all five networks together.
 
         Raises:
@@ -160,12 +160,8 @@ class Recipe:
         >>> Recipe.preset("fast", seed=3).head_solver
         'lbfgs'
         """
-        if name not in PRESETS:
-            raise ArgumentError(
-                f"there is no preset {name!r}", f"one of {', '.join(PRESETS)}", "correct the name"
-            )
         _check_known(changes)
-        return cls(**(PRESETS[name] | changes))
+        return cls(**(preset_fields(name) | changes))
 
     def replace(self, **changes: Any) -> Self:
         """Return a recipe with some fields changed.
@@ -205,6 +201,19 @@ class Recipe:
     def digest(self) -> str:
         """SHA-256 over all fields."""
         return digest_of(self.to_dict())
+
+
+def preset_fields(name: str) -> dict[str, Any]:
+    """Return the fields of a preset that differ from the defaults.
+
+    Raises:
+        ArgumentError: the name is unknown.
+    """
+    if name not in PRESETS:
+        raise ArgumentError(
+            f"there is no preset {name!r}", f"one of {', '.join(PRESETS)}", "correct the name"
+        )
+    return dict(PRESETS[name])
 
 
 def _positive(value: float) -> bool:

@@ -260,6 +260,36 @@ def test_from_pictures_to_a_package(
         assert "1/saved_model.pb" in archive.getnames()
 
 
+def test_the_card_of_a_classifier_with_and_without_numbers(
+    run: Callable[..., tuple], make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    shards, model = tmp_path / "shards", tmp_path / "run" / "classifier"
+    run("prepare", make_folder(per_class=6), shards, "--size", 32)
+    run("train", shards, tmp_path / "run", "--epochs", 1)
+    code, out, _ = run("card", model)
+    assert code == 0
+    assert out.startswith('---\nlicense: "unknown"\n')
+    assert "Not measured: this card was made without" in out
+
+    numbers, five, card = tmp_path / "numbers.json", tmp_path / "five.json", model / "README.md"
+    others = make_folder(per_class=2, seed=9, name="others", suffix=".jpg")  # other ids than those trained on
+    assert run("evaluate", model, others, "--json", numbers)[0] == 0
+    protocols = {"official": json.loads(numbers.read_text())}
+    five.write_text(json.dumps({"name": "this way", "protocols": protocols}))
+    options = ("--evaluation", numbers, "--five", five, "--licence", "mit", "--name", "Mine")
+    code, out, _ = run("card", model, *options, "--output", card)
+    assert code == 0
+    assert out == f"{card}: the model card. {NOTICE}\n"
+    text = card.read_text()
+    assert text.startswith('---\nlicense: "mit"\n')
+    assert all(part in text for part in ("# Mine\n", "| evaluated, all | 8 |", "| official, all | 8 |"))
+    assert run("predict", model, others / "no_tumor" / "000.jpg")[0] == 0  # the card beside it does no harm
+
+    code, _, error = run("card", model, "--five", numbers)
+    assert code == 1
+    assert "does not hold such numbers" in " ".join(error.split())
+
+
 def test_the_demo_is_the_example(run: Callable[..., tuple]) -> None:
     assert workflow_script().name == "full_workflow.py"
     assert "--weights" in run("demo", "--help-options")[1]

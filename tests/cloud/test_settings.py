@@ -90,5 +90,15 @@ def test_errors_name_the_hyperparameter(argv: list[str], reason: str) -> None:
 
 
 def test_the_known_names_are_listed() -> None:
-    with pytest.raises(ArgumentError, match=r"model, weights, refit.*epochs.*rotation"):
+    with pytest.raises(ArgumentError, match=r"model, weights, preset, refit.*epochs.*rotation"):
         parse(["epochs"])
+
+
+def test_a_preset_and_changes_of_it() -> None:
+    settings = parse(["--preset", "best", "--folds", "3", "--rotation", "5"])
+    augment = dataset.Augment(rotation=5)
+    assert settings.recipe() == models.Recipe.preset("best", folds=3, augment=augment)
+    with pytest.raises(ArgumentError, match=r"quick.*fast, standard, best"):
+        parse(["--preset", "quick"])
+    with pytest.raises(ArgumentError, match="preset is 3"):
+        parse(["--preset", "3"])

@@ -1,21 +1,24 @@
-"""Small classifiers that were never trained, and small networks and pictures to train some."""
+"""Small classifiers that were never trained, small networks to train, and evaluations of given answers."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import cv2
 import keras
 import numpy as np
 import pytest
 
-from mri_tumor.dataset.catalog import Catalog, scan
+from mri_tumor.dataset.catalog import Catalog, Record, scan
 from mri_tumor.dataset.pipeline import Examples
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, build, set_frozen
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.evaluation import Evaluation, evaluate
 from mri_tumor.models.fitting.pool import Pool
 from mri_tumor.models.novelty import Density
+from mri_tumor.models.prediction import Prediction
 from mri_tumor.models.seen import Known, Seen
 
 
@@ -83,6 +86,58 @@ def make_deciding(make_classifier: Callable[..., Classifier]) -> Callable[..., C
         return Classifier(plain.model, plain.manifest, **kept).with_decision(section)
 
     return make
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Callable[..., Evaluation]:
+    """Return a function that evaluates a classifier with answers of its own on pictures that lie there."""
+
+    def make(seed: int = 0, *, count: int = 40, leaked: object = "first", **more: object) -> Evaluation:
+        rng = np.random.default_rng(seed)
+        truth = np.random.default_rng(0).integers(0, 4, count)
+        answers = {}
+        records = []
+        for place, true in enumerate(truth):
+            path = tmp_path / f"{place}.png"
+            if not path.exists():
+                image = np.random.default_rng(place).integers(0, 255, (40 + place, 60)).astype(np.uint8)
+                cv2.imwrite(str(path), image)
+            records.append(Record(path.name, path, LABELS[true], f"patient <{place // 3}> {LABELS[true]}"))
+            shares = rng.dirichlet(np.ones(4) + 2 * np.eye(4)[true])
+            answers[path.name] = prediction(path.name, shares)
+        found = [f"{place}.png" for place in range(count // 2)] if leaked == "first" else leaked
+        return evaluate(Answering(answers), Catalog(records), leaked=found, draws=100, **more)
+
+    return make
+
+
+class Answering:
+    """A classifier that was given its answers."""
+
+    labels = LABELS
+
+    def __init__(self, answers: dict[str, Prediction]) -> None:
+        self.answers = answers
+
+    def predict(self, images: Catalog) -> list[Prediction]:
+        return [self.answers[name] for name in images.ids]
+
+
+def prediction(name: str, shares: np.ndarray) -> Prediction:
+    """Return a prediction that abstains where three classes cannot be ruled out."""
+    top = LABELS[int(shares.argmax())]
+    held = tuple(label for label, share in zip(LABELS, shares, strict=True) if share > 0.2)
+    abstained = len(held) > 2
+    return Prediction(
+        name,
+        None if abstained else top,
+        top,
+        {label: float(share) for label, share in zip(LABELS, shares, strict=True)},
+        held,
+        0.5,
+        abstained,
+        "ambiguous" if abstained else None,
+    )
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from mri_tumor.errors import ArgumentError
 if TYPE_CHECKING:
     from mri_tumor.models.recipe import Recipe
 
-_OWN = ("model", "weights", "refit", "allow_leakage")
+_OWN = ("model", "weights", "preset", "refit", "allow_leakage")
 # What SDKs and the platform's tuning add for themselves.
 _FOREIGN = ("sagemaker_", "_tuning_", "model_dir")
 
@@ -23,6 +23,7 @@ class Settings:
     Args:
         model: one of `models.available()`.
         weights: None or `"imagenet"`; a file of weights comes as the channel `weights`.
+        preset: a named recipe, or None; `choices` change fields of it.
         refit: after selection on validation, train anew on all.
         allow_leakage: train although the two channels share pictures or groups.
         choices: fields of `Recipe`.
@@ -32,6 +33,7 @@ class Settings:
 
     model: str = "small_cnn"
     weights: str | None = None
+    preset: str | None = None
     refit: bool = False
     allow_leakage: bool = False
     choices: Mapping[str, Any] = field(default_factory=dict)
@@ -51,9 +53,10 @@ class Settings:
             ArgumentError: a value is of the wrong kind or outside its range.
         """
         from mri_tumor.dataset.augment import Augment
-        from mri_tumor.models.recipe import Recipe
+        from mri_tumor.models.recipe import Recipe, preset_fields
 
-        choices = dict(self.choices)
+        named = {} if self.preset is None else preset_fields(self.preset)
+        choices = {**named, **self.choices}
         given = choices.pop("augment", True)
         if given is None or given is False:
             if self.augment:
@@ -132,7 +135,7 @@ def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _check(settings: Settings) -> None:
-    kinds = {"model": str, "weights": str | None, "refit": bool, "allow_leakage": bool}
+    kinds = {"model": str, "weights": str | None, "preset": str | None, "refit": bool, "allow_leakage": bool}
     for name, kind in kinds.items():
         value = getattr(settings, name)
         if not isinstance(value, kind):

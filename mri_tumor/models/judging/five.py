@@ -23,7 +23,7 @@ from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import digest_of, write_text
 from mri_tumor.models.evaluation import evaluate
 from mri_tumor.models.judging.asking import Judged, by_id, check_judged
-from mri_tumor.models.judging.five_numbers import FiveNumbers
+from mri_tumor.models.judging.five_numbers import TWINS_REMOVED, FiveNumbers
 from mri_tumor.models.judging.floors import Looks, check_train, floor_answers, look_at
 from mri_tumor.models.judging.leaks import Leaks, leaked_among
 from mri_tumor.models.judging.result import Evaluation, judge
@@ -114,7 +114,7 @@ def five(
     rest = train.select(where=lambda record: record.id not in removed)
     jobs = {
         "official": [_Job("official", train, test, known)],
-        "twins removed": [_Job("twins-removed", rest, test, known)],
+        TWINS_REMOVED: [_Job("twins-removed", rest, test, known)],
         f"grouped {n}-fold": list(_fold_jobs("fold", train, n, seed)),
     }
     if second is not None:

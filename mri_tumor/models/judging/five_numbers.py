@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mri_tumor.dataset.tables import text_table
+from mri_tumor.dataset.tables import percent, text_table
 from mri_tumor.files import whole_file
 from mri_tumor.models.judging.result import Evaluation, parts_of
 from mri_tumor.models.judging.scores import Scores
-from mri_tumor.models.judging.text import percent, with_interval
+from mri_tumor.models.judging.text import with_interval
+
+TWINS_REMOVED = "twins removed"
+"""The protocol whose training saw no near-duplicate of a test picture."""
 
 _OF_FLOORS = ("accuracy", "balanced_accuracy", "macro_f1")
 

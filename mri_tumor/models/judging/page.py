@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mri_tumor.dataset.tables import percent
 from mri_tumor.dataset.thumbnails import thumbnail
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import display_name
@@ -11,7 +12,8 @@ from mri_tumor.models.judging.bootstrap import PERCENT
 from mri_tumor.models.judging.mistakes import Mistake, check_most
 from mri_tumor.models.judging.result import parts_of
 from mri_tumor.models.judging.scores import Scores
-from mri_tumor.models.judging.text import headline, notes, percent, with_interval
+from mri_tumor.models.judging.text import headline, notes, with_interval
+from mri_tumor.models.judging.verdict import telling, verdict
 from mri_tumor.page import Card, Page
 
 if TYPE_CHECKING:
@@ -57,39 +59,6 @@ def page(found: "Evaluation", pictures: int) -> Page:
     _mistakes(made, found, pictures)
     _how(made, found)
     return made
-
-
-def telling(found: "Evaluation") -> tuple[str, Scores]:
-    """Return the part that says something about new pictures: the clean one where it is known."""
-    return ("all", found.all) if found.clean is None else ("clean", found.clean)
-
-
-def verdict(found: "Evaluation") -> list[str]:
-    """Return in words what must not be overlooked about the scores."""
-    part, scores = telling(found)
-    lines = []
-    if found.leaked is not None:
-        lines.append(
-            f"{found.leaked.n} of {found.all.n} pictures leaked: a copy of each was trained on. Only the "
-            "clean ones say something about new pictures."
-        )
-    if found.shared:
-        lines.append(f"The model was trained on {found.shared} of these.")
-    if found.selected:
-        lines.append(f"Its training was selected by {found.selected} of these: scores are a little too good.")
-    missing = [label for label in found.labels if not scores.per_class[label].support]
-    if missing and scores.n:
-        names = ", ".join(display_name(label) for label in missing)
-        lines.append(f"Part {part!r} has no picture of: {names}. Its means are over the other classes.")
-    ends = scores.intervals.get("accuracy")
-    reached = {floor.name: parts_of(floor)[part].accuracy for floor in found.floors or ()}
-    best = max(reached, key=reached.__getitem__, default="")
-    if best and ends is not None and reached[best] >= ends.low:
-        lines.append(
-            f"The floor {best!r} reaches {percent(reached[best])} % on part {part!r}: the model is not "
-            "surely better there than a rule that learns nothing about tumours."
-        )
-    return lines
 
 
 def _first(page: Page, found: "Evaluation") -> None:

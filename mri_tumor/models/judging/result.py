@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from mri_tumor.models.judging.scores import Scores, Settings, score, score_part
 from mri_tumor.models.judging.truth import Truth
 from mri_tumor.models.prediction import Prediction
 from mri_tumor.models.seen import Shared
+
+if TYPE_CHECKING:
+    from mri_tumor.models.judging.report import Report
 
 PARTS = ("all", "leaked", "clean")
 """What pictures are scored apart."""
@@ -64,6 +67,11 @@ class Evaluation:
         return parts_of(self)
 
     @property
+    def leaks_known(self) -> bool:
+        """Whether anything is known about leaks."""
+        return self.leaked_ids is not None
+
+    @property
     def confused(self) -> tuple[ConfusedPair, ...]:
         """Which classes are taken for which, the most frequent first."""
         return confused_pairs(self.all.confusion, self.labels)
@@ -85,7 +93,7 @@ class Evaluation:
         groups = {part: None if one is None else _card(one) for part, one in self.by_group.items()}
         return {
             "labels": list(self.labels),
-            "leaks_known": self.leaked_ids is not None,
+            "leaks_known": self.leaks_known,
             "trained_on": None if self.shared is None else dataclasses.asdict(self.shared),
             "selected_by": None if self.selected is None else dataclasses.asdict(self.selected),
             **{part: None if one is None else one.to_dict() for part, one in found.items()},
@@ -182,7 +190,7 @@ def chosen(part: str, truth: Truth, leaked: frozenset[str] | None) -> Any:
     return np.array([(name in leaked) == (part == "leaked") for name in truth.ids], bool)
 
 
-def parts_of(found: Evaluation | Floor) -> dict[str, Scores]:
+def parts_of(found: "Evaluation | Floor | Report") -> dict[str, Scores]:
     """Return part -> its scores, those parts that have pictures."""
     scored = {part: getattr(found, part) for part in PARTS}
     return {part: one for part, one in scored.items() if one is not None}

@@ -1,9 +1,10 @@
 """All that is said of some pictures: point metrics, intervals and what came of abstaining."""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -23,6 +24,8 @@ from mri_tumor.models.judging.metrics import (
     mean,
 )
 
+_SURE = ("n", "accuracy", "macro_f1", "balanced_accuracy", "groups")
+_PERHAPS = ("mcc", "roc_auc", "pr_auc", "log_loss")
 _OF_CLASSES = ("recall", "precision", "f1", "specificity", "roc_auc", "pr_auc", "sensitivity")
 
 
@@ -108,6 +111,29 @@ class Scores:
         """Return the scores as a JSON object."""
         return dataclasses.asdict(self) | {"confusion": [list(row) for row in self.confusion]}
 
+    @classmethod
+    def from_dict(cls, card: Mapping[str, Any]) -> Self:
+        """Read what `to_dict` wrote; further keys are left aside.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it is something else.
+
+        >>> found = scores(["a", "a", "b"], ["a", "b", "b"], ["a", "b", "c"])
+        >>> Scores.from_dict(found.to_dict()) == found
+        True
+        """
+        decided = card["decisions"]
+        return cls(
+            **{name: _number(card[name]) for name in _SURE},
+            **{name: _perhaps(card[name]) for name in _PERHAPS},
+            per_class={label: _filled(ClassScore, one) for label, one in card["per_class"].items()},
+            confusion=tuple(tuple(map(int, row)) for row in card["confusion"]),
+            calibration=_filled(Calibration, card["calibration"]),
+            decisions=None if decided is None else _decisions(decided),
+            groups_known=card["groups_known"] is True,
+            intervals={name: _filled(Interval, ends) for name, ends in card["intervals"].items()},
+        )
+
 
 def score(cases: Cases, settings: Settings | None = None) -> Scores:
     """Score some pictures, one at least."""
@@ -152,3 +178,25 @@ def scores(truth: Sequence[str], predicted: Sequence[str], labels: Sequence[str]
 def _over_classes(values: list[float | None]) -> float:
     """Return the mean over the classes that have pictures; one has, since there are pictures."""
     return float(np.mean([value for value in values if value is not None]))
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"{value!r:.60} is no number")
+    return value
+
+
+def _perhaps(value: Any) -> Any:
+    return None if value is None else _number(value)
+
+
+def _filled(kind: Any, card: Mapping[str, Any]) -> Any:
+    """Return a dataclass whose fields are all numbers or None."""
+    return kind(**{field.name: _perhaps(card[field.name]) for field in dataclasses.fields(kind)})
+
+
+def _decisions(card: Mapping[str, Any]) -> Decisions:
+    by_class = {label: _perhaps(value) for label, value in card["class_coverage"].items()}
+    names = ("abstention_rate", "selective_accuracy", "coverage", "set_size")
+    shares = {name: _perhaps(card[name]) for name in names}
+    return Decisions(**shares, class_coverage=by_class)

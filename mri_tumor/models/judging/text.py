@@ -2,11 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from mri_tumor.dataset.tables import text_table
+from mri_tumor.dataset.tables import percent, text_table
 from mri_tumor.models.judging.bootstrap import PERCENT
 from mri_tumor.models.judging.scores import Scores
 
 if TYPE_CHECKING:
+    from mri_tumor.models.judging.report import Report
     from mri_tumor.models.judging.result import Evaluation
 
 FEW_GROUPS = 20
@@ -24,15 +25,6 @@ _DECISIONS = {
     "selective_accuracy": "accuracy of the rest",
     "coverage": "set holds the class",
 }
-
-
-def percent(value: float | None) -> str:
-    """Return a share as per cent, a dash for None.
-
-    >>> percent(0.6666), percent(None)
-    ('66.7', '-')
-    """
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def with_interval(scores: Scores, name: str) -> str:
@@ -70,17 +62,25 @@ def headline(found: "Evaluation") -> list[tuple[str, str]]:
 
 def notes(found: "Evaluation") -> list[str]:
     """Return what must be known about the scores, a line each."""
-    lines = ["leaks: unknown"] if found.leaked_ids is None else []
-    lines += [f"trained on: {found.shared} of these"] if found.shared else []
+    lines = [] if found.leaks_known else ["leaks: unknown"]
+    lines += [line for text in caveats(found) for line in text.split("\n")]
+    lines.append(f"in brackets: {PERCENT} % intervals, {found.settings.draws} draws of whole groups")
+    return lines + ([f"floors: {found.floors_note}"] if found.floors_note else [])
+
+
+def caveats(found: "Evaluation | Report") -> list[str]:
+    """Return what makes the scores or their intervals less sure than they look; long ones have two lines."""
+    lines = [f"trained on: {found.shared} of these"] if found.shared else []
     lines += [f"selected by: {found.selected} of these, scores are too good"] if found.selected else []
     if not found.all.groups_known:
-        lines.append("groups: not known of every picture; without one it counts as a group of its own,")
-        lines.append("  and intervals are too narrow if pictures belong together")
+        lines.append(
+            "groups: not known of every picture; without one it counts as a group of its own,\n"
+            "  and intervals are too narrow if pictures belong together"
+        )
     few = [part for part, one in found.parts.items() if one.groups < FEW_GROUPS]
     if few:
         lines.append(f"few groups ({', '.join(few)}): intervals are rough and rather too narrow")
-    lines.append(f"in brackets: {PERCENT} % intervals, {found.settings.draws} draws of whole groups")
-    return lines + ([f"floors: {found.floors_note}"] if found.floors_note else [])
+    return lines
 
 
 def _groups(scores: Scores) -> str:

@@ -1,17 +1,11 @@
 """Judged pictures that are drawn, for whatever is worked out from them."""
 
 from collections.abc import Callable
-from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
-from mri_tumor import LABELS
-from mri_tumor.dataset.catalog import Catalog, Record
-from mri_tumor.models.evaluation import Evaluation, evaluate
 from mri_tumor.models.judging.cases import Cases
-from mri_tumor.models.prediction import Prediction
 
 
 def draw(
@@ -39,55 +33,3 @@ def draw(
 def make_cases() -> Callable[..., Cases]:
     """Return `draw`."""
     return draw
-
-
-@pytest.fixture
-def judged(tmp_path: Path) -> Callable[..., Evaluation]:
-    """Return a function that evaluates a classifier with answers of its own on pictures that lie there."""
-
-    def make(seed: int = 0, *, count: int = 40, leaked: object = "first", **more: object) -> Evaluation:
-        rng = np.random.default_rng(seed)
-        truth = np.random.default_rng(0).integers(0, 4, count)
-        answers = {}
-        records = []
-        for place, true in enumerate(truth):
-            path = tmp_path / f"{place}.png"
-            if not path.exists():
-                image = np.random.default_rng(place).integers(0, 255, (40 + place, 60)).astype(np.uint8)
-                cv2.imwrite(str(path), image)
-            records.append(Record(path.name, path, LABELS[true], f"patient <{place // 3}> {LABELS[true]}"))
-            shares = rng.dirichlet(np.ones(4) + 2 * np.eye(4)[true])
-            answers[path.name] = prediction(path.name, shares)
-        found = [f"{place}.png" for place in range(count // 2)] if leaked == "first" else leaked
-        return evaluate(Answering(answers), Catalog(records), leaked=found, draws=100, **more)
-
-    return make
-
-
-class Answering:
-    """A classifier that was given its answers."""
-
-    labels = LABELS
-
-    def __init__(self, answers: dict[str, Prediction]) -> None:
-        self.answers = answers
-
-    def predict(self, images: Catalog) -> list[Prediction]:
-        return [self.answers[name] for name in images.ids]
-
-
-def prediction(name: str, shares: np.ndarray) -> Prediction:
-    """Return a prediction that abstains where three classes cannot be ruled out."""
-    top = LABELS[int(shares.argmax())]
-    held = tuple(label for label, share in zip(LABELS, shares, strict=True) if share > 0.2)
-    abstained = len(held) > 2
-    return Prediction(
-        name,
-        None if abstained else top,
-        top,
-        {label: float(share) for label, share in zip(LABELS, shares, strict=True)},
-        held,
-        0.5,
-        abstained,
-        "ambiguous" if abstained else None,
-    )

@@ -11,7 +11,8 @@ import pytest
 from mri_tumor.errors import ArgumentError
 from mri_tumor.labels import NOTICE
 from mri_tumor.models.judging.charts import curves_chart
-from mri_tumor.models.judging.page import page, telling, verdict
+from mri_tumor.models.judging.page import page
+from mri_tumor.models.judging.verdict import telling, verdict
 
 
 class Tags(HTMLParser):
