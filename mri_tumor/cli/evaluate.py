@@ -10,7 +10,7 @@ import typer
 
 from mri_tumor import dataset, models
 from mri_tumor.cli.dataset import Groups
-from mri_tumor.cli.models import Preset, RecipeFile, Weights, recipe_of
+from mri_tumor.cli.models import Preset, RecipeFile, Seed, Weights, recipe_of
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import write_text
 from mri_tumor.labels import LABELS, NOTICE, label_of
@@ -46,19 +46,22 @@ def evaluate(
     recipe: RecipeFile = None,
     size: Annotated[int, typer.Option(help="five: width and height that the network takes.")] = 224,
     refit: Annotated[bool, typer.Option("--refit", help="five: train anew on all after selection.")] = False,
-    seed: Annotated[int, typer.Option(help="The seed of everything that is drawn.")] = 0,
+    seed: Seed = None,
     html: Annotated[Path | None, typer.Option(help="test: write the report as one page.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write a row a picture; with five a row a number.")] = None,
     card: Annotated[Path | None, typer.Option("--json", help="Write all numbers as JSON.")] = None,
 ) -> None:
     """Judge by pictures: leaked and clean apart, with intervals, beside what needs no learning."""
+    chosen = recipe_of(preset, recipe, seed=seed)
     found = _pictures(pictures, train, groups, known)
     if protocol is Protocol.FIVE:
-        trainer = _Trainer(model, weights, recipe_of(preset, recipe, seed=seed), size, refit, seed)
+        trainer = _Trainer(model, weights, chosen, size, refit)
         numbers: Any = _five(trainer, found, run, second, second_groups, known)
     else:
         classifier = models.Classifier.load(model)
-        numbers = models.evaluate(classifier, found.test, leaked=found.leaked, train=found.train, seed=seed)
+        numbers = models.evaluate(
+            classifier, found.test, leaked=found.leaked, train=found.train, seed=seed or 0
+        )
         if html:
             numbers.to_html(html)
     typer.echo(numbers.summary())
@@ -88,7 +91,6 @@ class _Trainer:
     recipe: "models.Recipe"
     size: int
     refit: bool
-    seed: int
 
     @property
     def name(self) -> str:
@@ -99,8 +101,8 @@ class _Trainer:
     def __call__(self, train: dataset.Catalog, validation: Any, folder: Path) -> "models.Classifier":
         import keras
 
-        learnt, selecting = dataset.split(train, (0.8, 0.2), seed=self.seed)
-        keras.utils.set_random_seed(self.seed)
+        learnt, selecting = dataset.split(train, (0.8, 0.2), seed=self.recipe.seed)
+        keras.utils.set_random_seed(self.recipe.seed)
         network = models.build(self.model, weights=self.weights, size=self.size, classes=len(train.classes))
         return models.train(network, learnt, selecting, recipe=self.recipe, run_dir=folder, refit=self.refit)
 
@@ -121,24 +123,29 @@ def _five(
             "pass them",
         )
     other = None if second is None else _second(second, second_groups, known)
-    options: dict[str, Any] = {"run_dir": run, "second": other, "name": trainer.name, "seed": trainer.seed}
+    options: dict[str, Any] = {
+        "run_dir": run,
+        "second": other,
+        "name": trainer.name,
+        "seed": trainer.recipe.seed,
+    }
     return models.five(trainer, found.train, found.test, leaked=found.leaked, twins=found.twins, **options)
 
 
 def _pictures(folder: Path, train: Path | None, groups: Path | None, known: bool) -> _Pictures:
     pictures = dataset.scan(folder, groups=groups)
+    pictures = _known_groups(pictures, groups) if known else pictures
     parts = set(pictures.splits) - {None}
     if train is not None:
         learnt, test = dataset.scan(train), pictures
+        learnt = _known_groups(learnt, None) if known else learnt
     elif parts == {"Training", "Testing"}:
-        if known:
-            pictures = _known_groups(pictures, groups)
         learnt, test = pictures.select(split="Training"), pictures.select(split="Testing")
     else:
         return _Pictures(pictures, None, None, None)
     if known:
-        leaked = dataset.known(pictures)
-        return _Pictures(test, learnt, leaked, None)
+        twins = None if train is None else dataset.known(learnt).twin_ids
+        return _Pictures(test, learnt, dataset.known(pictures), twins)
     report = dataset.audit(learnt, test)
     twins = frozenset(leak.train for leak in report.leaks)
     return _Pictures(

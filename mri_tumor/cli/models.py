@@ -24,6 +24,9 @@ RecipeFile = Annotated[
     Path | None,
     typer.Option("--recipe", help="A recipe as JSON, as Recipe.to_dict gives it; no preset then."),
 ]
+Seed = Annotated[
+    int | None, typer.Option(help="The seed of everything that is drawn; by default the recipe's, or 0.")
+]
 
 
 def train(
@@ -38,7 +41,7 @@ def train(
     learning_rate: Annotated[float | None, typer.Option(help="The optimizer's rate at the start.")] = None,
     copies: Annotated[int | None, typer.Option(help="Augmented copies a picture, frozen backbone.")] = None,
     folds: Annotated[int | None, typer.Option(help="Train so many networks, answer by all.")] = None,
-    seed: Annotated[int, typer.Option(help="The seed of everything that is drawn.")] = 0,
+    seed: Seed = None,
     refit: Annotated[bool, typer.Option("--refit", help="Train anew on all for the epochs chosen.")] = False,
 ) -> None:
     """Train a classifier on shards; everything the run makes lies in its folder."""
@@ -50,7 +53,7 @@ def train(
         **{name: value for name, value in given.items() if value is not None}
     )
     section = Manifest.load(shards / "train", kind="shards").sections["data"]
-    keras.utils.set_random_seed(seed)
+    keras.utils.set_random_seed(chosen.seed)
     network = models.build(
         model, weights=weights, size=section["preprocess"]["size"], classes=len(section["labels"])
     )
@@ -58,21 +61,22 @@ def train(
     typer.echo(f"{run / 'classifier'}: the classifier. {NOTICE}")
 
 
-def recipe_of(preset: str | None, path: Path | None, *, seed: int) -> "models.Recipe":
-    """Return the recipe that a command asks for: a preset, a file's, or the default one.
+def recipe_of(preset: str | None, path: Path | None, *, seed: int | None) -> "models.Recipe":
+    """Return the recipe that a command asks for: a preset, a file's, or the default one, with another seed.
 
     Raises:
         ArgumentError: both are given, the preset is unknown, or the file holds no recipe.
     """
+    changes: dict[str, Any] = {} if seed is None else {"seed": seed}
     if path is None:
-        return models.Recipe(seed=seed) if preset is None else models.Recipe.preset(preset, seed=seed)
+        return models.Recipe(**changes) if preset is None else models.Recipe.preset(preset, **changes)
     if preset is not None:
         raise ArgumentError(f"the preset {preset} and the recipe {path}", "one of them", "leave one out")
     try:
         card = json.loads(path.read_bytes())
     except ValueError as error:
         raise ArgumentError(f"{path} is not JSON ({error})", "a recipe as JSON", "write it anew") from error
-    return models.Recipe.from_dict(card).replace(seed=seed)
+    return models.Recipe.from_dict(card).replace(**changes)
 
 
 def calibrate(

@@ -77,8 +77,8 @@ def train(
             what this model or these pictures cannot have.
         ManifestMismatch: labels, preprocessing or sizes of model, training and validation pictures differ.
         LeakageError: training and validation share pictures or groups.
-        TrainingError: a set is empty, a class has no training picture, `run_dir` holds another run, or the
-            loss is not a number any more.
+        TrainingError: a set is empty, a class has no training picture, there are fewer than four training
+            pictures more than classes, `run_dir` holds another run, or the loss is not a number any more.
 
     The returned classifier's manifest says in its section `"training"` what was chosen and how it went.
     """

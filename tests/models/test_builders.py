@@ -178,6 +178,34 @@ def test_batch_normalisation_from_scratch_follows_the_pictures() -> None:
     assert norm.gamma.path in {weight.path for weight in model.trainable_weights}
 
 
+def layers_that_learn(model: keras.Model) -> list[str]:
+    return [layer.name for layer in builders.backbone(model).layers if layer.trainable_weights]
+
+
+@pytest.mark.parametrize(("share", "count"), [(1e-9, 1), (0.1, 1), (0.2, 2), (0.5, 5), (0.75, 8), (1.0, 10)])
+def test_the_top_is_freed_from_the_features_down(share: float, count: int) -> None:
+    model = build("small_cnn", size=32, width=2, frozen=True)
+    weighty = [layer.name for layer in builders.backbone(model).layers if layer.weights]
+    assert len(weighty) == 10
+    builders.free_top(model, share)
+    assert layers_that_learn(model) == weighty[-count:]
+    assert "logits" in {weight.path.split("/")[0] for weight in model.trainable_weights}
+
+
+def test_given_batch_normalisation_of_the_top_stays_frozen(tmp_path: Path) -> None:
+    file = tmp_path / "mine.weights.h5"
+    keras.applications.MobileNetV2(
+        weights=None, include_top=False, input_shape=(32, 32, 3), alpha=0.35
+    ).save_weights(file)
+    for weights, norms in ((file, False), (None, True)):
+        model = build("mobilenet_v2", weights, size=32, alpha=0.35, frozen=True)
+        builders.free_top(model, 0.1)
+        learning = layers_that_learn(model)
+        assert "Conv_1" in learning
+        assert "Conv1" not in learning
+        assert ("Conv_1_bn" in learning) == norms
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

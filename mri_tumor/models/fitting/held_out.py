@@ -1,6 +1,7 @@
 """What the networks of a k-fold run said about the pictures that each was not trained on."""
 
 import zipfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,12 +87,13 @@ def group_folds(pool: Pool, recipe: Recipe) -> list[Fold]:
     ones held out: they are the next fold's. A picture whose group is unknown is a group of its own.
 
     Raises:
-        ArgumentError: a class has fewer groups than there are folds.
+        ArgumentError: a class has fewer groups than there are folds, or an id stands for two pictures.
         TrainingError: a fold would learn from too few pictures, or from none of a class: groups of several
             classes cannot always be divided otherwise.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    _check_ids(pool)
     folds = recipe.folds or 1
     groups = np.array([group or f"picture {place}" for place, group in enumerate(pool.groups)])
     for number, label in enumerate(pool.labels):
@@ -109,6 +111,17 @@ def group_folds(pool: Pool, recipe: Recipe) -> list[Fold]:
     for number, fold in enumerate(found):
         check_learnable(pool.label_indices[fold.train], pool.labels, f"fold {number + 1}")
     return found
+
+
+def _check_ids(pool: Pool) -> None:
+    """Refuse ids that stand for two pictures: nobody could tell which of them an answer is for."""
+    twice = [name for name, times in Counter(pool.ids).items() if times > 1]
+    if twice:
+        raise ArgumentError(
+            f"{len(twice)} ids stand in train and in validation, such as {twice[0]!r}",
+            "ids that differ, as in a scan of the folder that holds both",
+            "scan that folder and divide its pictures with select or split, or train without folds",
+        )
 
 
 def _fold(count: int, held: Places, validation: Places) -> Fold:

@@ -70,6 +70,12 @@ def test_too_few_groups_of_a_class_are_refused():
         group_folds(pool_of([0, 0, 0, 0, 0, 0, 1, 1, 1, 1], [None] * 6 + groups[6:], 2), Recipe(folds=4))
 
 
+def test_an_id_that_stands_for_two_pictures_is_refused():
+    one, other = (pool_of([0, 1, 0, 1], [None] * 4, 2).sources["all"] for _ in range(2))
+    with pytest.raises(ArgumentError, match=r"4 ids stand in train and in validation, such as '0.png'"):
+        group_folds(Pool({"train": one, "validation": other}), Recipe(folds=3))
+
+
 def test_folds_that_cannot_be_learnt_from_are_refused():
     # Beside a group with most pictures of both classes, one fold gets no picture of the first.
     labels = [1, 1, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1]

@@ -75,4 +75,4 @@ def test_of_a_large_class_another_part_comes_in_every_epoch():
     parts = [set(balanced_order(labels, seed=1, epoch=epoch)) for epoch in range(8)]
     assert set().union(*parts) >= set(range(40))
     assert parts[0] != parts[1]
-    assert list(balanced_order(labels, 1, 0)) != sorted(balanced_order(labels, 1, 0))
+    assert len(set(labels[balanced_order(labels, 1, 0)[:12] % 44])) == 2  # the classes come mixed
