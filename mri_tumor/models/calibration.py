@@ -16,6 +16,7 @@ from mri_tumor.models.deciding.conformal import check_method, check_risk
 from mri_tumor.models.deciding.observations import Observations, check_new, observations_of
 from mri_tumor.models.deciding.plan import Fitted, Plan
 from mri_tumor.models.deciding.report import report_of
+from mri_tumor.models.seen import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +35,8 @@ def calibrate(
     allow_reuse: bool = False,
 ) -> Classifier:
     """Return a classifier that knows how sure it may be; the network stays as it is.
+
+    It remembers the pictures, as hashes: `evaluate` says if it is judged by some of them.
 
     Three things are fitted and stored in the manifest's section `"decision"`, an earlier calibration there is
     replaced:
@@ -102,7 +105,7 @@ def calibrate(
     report = report_of(found, parts, judged, classifier.labels)
     settings = {"folds": folds, "seed": int(seed), "reuse": reuse, "always": fitted.always(classifier.labels)}
     section = _section(classifier, fitted) | {"calibration": settings | report}
-    return classifier.with_decision(section)
+    return classifier.with_decision(section, calibrated=Seen.of([found.known]))
 
 
 def _check_arguments(classifier: Any, risk: Any, method: Any, folds: Any, false_alarms: Any) -> None:

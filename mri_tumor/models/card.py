@@ -8,6 +8,7 @@ from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import digest_of
 from mri_tumor.labels import NOTICE
 from mri_tumor.manifest import Manifest
+from mri_tumor.models.companions import identity
 from mri_tumor.models.describing import calibrated, origin, use
 from mri_tumor.models.describing.front_matter import front_matter
 from mri_tumor.models.describing.markdown import part, plain
@@ -48,7 +49,8 @@ def model_card(
 
     Raises:
         ArgumentError: an argument is of another type, the name empty or the licence no identifier.
-        ManifestMismatch: the numbers are of other labels, or a file holds something else.
+        ManifestMismatch: the evaluation is of another classifier, numbers are of other labels, or a file
+            holds something else.
 
     >>> from mri_tumor import dataset, models
     >>> from mri_tumor.manifest import Manifest
@@ -116,12 +118,13 @@ def _results(manifest: Manifest, evaluation: Any, five: Any) -> "tuple[list[tupl
     if evaluation is not None:
         found = Report.of(evaluation)
         _check_labels(manifest, found, "the evaluation")
+        _check_classifier(manifest, found)
         reports.append(("evaluation", results.told(found)))
         parts.append(f"### An evaluation\n\n{results.evaluation(found)}")
     if five is not None:
         numbers = FiveReport.of(five)
         _check_labels(manifest, next(iter(numbers.reports.values())), "the five numbers")
-        reports += [(title, results.told(one, title)) for title, one in numbers.reports.items()]
+        reports += [(title, results.told(one)) for title, one in numbers.reports.items()]
         recipe = part(manifest.sections, "recipe")
         digest = digest_of(recipe) if recipe else None
         parts.append(
@@ -137,6 +140,15 @@ def _check_labels(manifest: Manifest, found: "Report", name: str) -> None:
             f"{name} has the labels {', '.join(found.labels)}",
             f"{', '.join(labels)}, those of the classifier in the same order",
             "pass the numbers of this classifier",
+        )
+
+
+def _check_classifier(manifest: Manifest, found: "Report") -> None:
+    if found.classifier not in (None, identity(manifest)):
+        raise ManifestMismatch(
+            f"the evaluation is of the classifier {found.classifier:.12}",
+            f"one of this classifier, {identity(manifest):.12}",
+            "evaluate this one; calibrating makes another classifier",
         )
 
 

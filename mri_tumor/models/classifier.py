@@ -49,6 +49,7 @@ class Classifier:
             them; None if nothing is known of them.
         selected: which pictures something was selected by, such as the best epoch, so that `calibrate` can
             refuse them; None if nothing was, or nothing is known of them.
+        calibrated: which pictures it was calibrated by, so that `evaluate` can say so; None if by none.
         density: where the training pictures' features lie; None leaves `novelty` None.
 
     Raises:
@@ -71,6 +72,7 @@ class Classifier:
         *,
         seen: Seen | None = None,
         selected: Seen | None = None,
+        calibrated: Seen | None = None,
         density: Density | None = None,
     ) -> None:
         if not isinstance(manifest, Manifest):
@@ -79,7 +81,7 @@ class Classifier:
             )
         described = describe(model)
         self.model = model
-        self.seen, self.selected, self.density = seen, selected, density
+        self.seen, self.selected, self.calibrated, self.density = seen, selected, calibrated, density
         self.manifest = _with_model(manifest, described | {"parameters": model.count_params()})
         self.labels, self.preprocess = _read_data(self.manifest)
         _check_belongs(described, self.labels, self.preprocess)
@@ -137,22 +139,32 @@ class Classifier:
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Observed(tuple(names), logits, features)
 
-    def with_decision(self, section: dict[str, Any]) -> "Classifier":
+    @property
+    def _companions(self) -> Companions:
+        return Companions(self.seen, self.selected, self.calibrated, self.density)
+
+    def with_decision(self, section: dict[str, Any], *, calibrated: Seen | None = None) -> "Classifier":
         """Return a classifier of the same network that decides as a section `"decision"` says.
+
+        Args:
+            section: what `calibrate` stores.
+            calibrated: the pictures that it was fitted on, None if on none.
 
         Raises:
             ManifestMismatch: the section cannot be used.
         """
         manifest = _with_section(self.manifest, "decision", section)
-        return Classifier(self.model, manifest, seen=self.seen, selected=self.selected, density=self.density)
+        return Classifier(
+            self.model, manifest, **vars(dataclasses.replace(self._companions, calibrated=calibrated))
+        )
 
     def save(self, directory: str | Path) -> None:
         """Write the classifier into a folder; an earlier one is replaced.
 
         The folder holds `model.keras`, `manifest.json` and, where there is such a thing, the hashes of the
-        pictures it was trained on (`training_pictures.json`) and selected by (`selection_pictures.json`), and
-        the density of their features (`decision.npz`). From then on `manifest` also names the files and their
-        SHA-256.
+        pictures it was trained on (`training_pictures.json`), selected by (`selection_pictures.json`) and
+        calibrated by (`calibration_pictures.json`), and the density of the training pictures' features
+        (`decision.npz`). From then on `manifest` also names the files and their SHA-256.
 
         Raises:
             ArgumentError: the folder exists and holds something else.
@@ -160,7 +172,7 @@ class Classifier:
         check_target(directory, FILE_NAME, kind="model")
         with whole_folder(directory) as partial:
             save_network(self.model, partial / MODEL_FILE)
-            cards = Companions(self.seen, self.selected, self.density).save(partial)
+            cards = self._companions.save(partial)
             section = without_cards(self.manifest.sections["model"])
             section |= {"file": card_of(partial / MODEL_FILE), **cards}
             manifest = _with_section(self.manifest, "model", section)
@@ -184,8 +196,7 @@ class Classifier:
         path = folder / MODEL_FILE
         check_file(path, manifest, "file")
         kept = Companions.load(folder, manifest)
-        network = load_network(path)
-        return cls(network, manifest, seen=kept.seen, selected=kept.selected, density=kept.density)
+        return cls(load_network(path), manifest, **vars(kept))
 
     def export(self, directory: str | Path, format: str = "saved_model") -> None:  # noqa: A002 - the public name
         """Write the classifier in a form that other programs serve; it needs no mri_tumor to run.

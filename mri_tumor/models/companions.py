@@ -20,12 +20,16 @@ SEEN_FILE = "training_pictures.json"
 SELECTED_FILE = "selection_pictures.json"
 """The hashes of the pictures that something was selected by; not there where there are none."""
 
+CALIBRATED_FILE = "calibration_pictures.json"
+"""The hashes of the pictures that it was calibrated by; not there where it was not calibrated."""
+
 DENSITY_FILE = "decision.npz"
 """Where the training pictures' features lie; not there where that was not measured."""
 
 _FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "seen": (SEEN_FILE, Seen.load),
     "selected": (SELECTED_FILE, Seen.load),
+    "calibrated": (CALIBRATED_FILE, Seen.load),
     "density": (DENSITY_FILE, Density.load),
 }
 
@@ -38,11 +42,13 @@ class Companions:
         seen: the pictures that it was trained on; None if nothing is known of them.
         selected: the pictures that something was selected by, an epoch or a strength; None if nothing was, or
             nothing is known of them.
+        calibrated: the pictures that it was calibrated by; None if it was not.
         density: where the training pictures' features lie; None if that was not measured.
     """
 
     seen: Seen | None = None
     selected: Seen | None = None
+    calibrated: Seen | None = None
     density: Density | None = None
 
     def save(self, folder: Path) -> dict[str, Any]:
@@ -77,6 +83,15 @@ def card_of(path: Path) -> dict[str, Any]:
 def without_cards(section: dict[str, Any]) -> dict[str, Any]:
     """Return a manifest's section `"model"` without what it says of files."""
     return {name: value for name, value in section.items() if name not in ("file", *_FILES)}
+
+
+def identity(manifest: Manifest) -> str:
+    """Return a digest of which classifier a manifest is of: the same before and after it is saved.
+
+    Data, recipe, course of training and decision count; the files that it happens to be saved in do not.
+    """
+    sections = manifest.sections | {"model": without_cards(dict(manifest.sections.get("model", {})))}
+    return Manifest(manifest.kind, sections).digest
 
 
 def kept_files(manifest: Manifest) -> list[str]:

@@ -49,7 +49,8 @@ def evaluate(
     A classifier knows what it was trained on. Pictures of its training set, or of a group that it was trained
     on, are refused unless `leaked` says which pictures leaked: then scores come apart and nothing is hidden.
     Every picture whose very file it was trained on must be among them. Pictures that its epoch was selected
-    by are judged, and the evaluation says so: their scores come out a little too good.
+    by, or that it was calibrated by, are judged, and the evaluation says so: scores, or probabilities and
+    sets, come out a little too good.
 
     Raises:
         LeakageError: the data holds pictures or groups that the classifier was trained on, and `leaked` does
@@ -74,12 +75,9 @@ def evaluate(
     floors = None if note or train is None else floor_answers(look_at(train), look_at(data))
     return judge(
         labels,
-        said.truth,
-        said.predictions,
+        said,
         leaked=known,
         settings=settings,
-        shared=said.shared,
-        selected=said.selected,
         floors=floors,
         floors_note=note,
     )

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.augment import Augment
 
 _TOP: dict[str, Any] = {
-    "head_solver": "lbfgs",
+    "head_solver": "newton",
     "tta": "mirror",
     "fine_epochs": 10,
     "fine_share": 1.0,
@@ -26,7 +26,7 @@ _TOP: dict[str, Any] = {
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {"head_solver": "lbfgs", "copies": 0},
+    "fast": {"head_solver": "newton", "copies": 0},
     "standard": _TOP,
     "best": _TOP | {"folds": 5},
 }
@@ -68,9 +68,9 @@ class Recipe:
         fine_share: the share of the backbone's layers that the second phase trains, counted from the
             features down, above 0, up to 1. Batch normalisation with given weights stays as it is.
         fine_learning_rate: the step size of the second phase, above 0.
-        head_solver: how the layers after cached features are fitted: `"adamw"` in steps, or `"lbfgs"`, which
+        head_solver: how the layers after cached features are fitted: `"adamw"` in steps, or `"newton"`, which
             needs one dense layer there and finds the optimum of its logistic regression with an L2 penalty.
-        strengths: with `"lbfgs"` the penalties that are tried, each above 0: the inverse of the weight of
+        strengths: with `"newton"` the penalties that are tried, each above 0: the inverse of the weight of
             the data, as scikit-learn's C. The one with the lowest validation loss is taken.
         augment: how training pictures are varied, None for not at all. A whole network sees another variation
             in every epoch; a frozen backbone sees the originals and `copies` variations.
@@ -158,7 +158,7 @@ class Recipe:
             ArgumentError: the name or a field is unknown, or a value is outside its range.
 
         >>> Recipe.preset("fast", seed=3).head_solver
-        'lbfgs'
+        'newton'
         """
         _check_known(changes)
         return cls(**(preset_fields(name) | changes))
@@ -242,7 +242,7 @@ _CHECKS: dict[str, Check] = {
     "fine_epochs": whole(0),
     "fine_share": number("above 0, up to 1", lambda value: 0 < value <= 1),
     "fine_learning_rate": number("above 0", _positive),
-    "head_solver": one_of("adamw", "lbfgs"),
+    "head_solver": one_of("adamw", "newton"),
     "strengths": numbers("above 0", _positive),
     "copies": whole(0),
     "cache_features": flag,
@@ -281,24 +281,24 @@ def _check_augment(augment: Any) -> None:
 
 def _check_together(recipe: Recipe) -> None:
     """Refuse fields that would be set aside in silence."""
-    if recipe.head_solver != "lbfgs":
+    if recipe.head_solver != "newton":
         return
     if not recipe.cache_features:
         raise ArgumentError(
-            "head_solver is 'lbfgs' without cached features",
+            "head_solver is 'newton' without cached features",
             "cache_features=True, since the solver sees all features at once",
             'pass head_solver="adamw", or cache the features',
         )
     if recipe.class_weights == "sampling":
         raise ArgumentError(
-            "class_weights is 'sampling' with head_solver='lbfgs', which draws nothing",
+            "class_weights is 'sampling' with head_solver='newton', which draws nothing",
             "'balanced', which has the same aim, or 'none'",
             'pass class_weights="balanced"',
         )
     unused = [name for name in _STEPS_ONLY if getattr(recipe, name)]
     if unused and not recipe.fine_epochs:
         raise ArgumentError(
-            f"{', '.join(unused)} with head_solver='lbfgs' and no second phase, where there are no steps",
+            f"{', '.join(unused)} with head_solver='newton' and no second phase, where there are no steps",
             "head_solver='adamw', or fine_epochs above 0",
             f"leave {', '.join(unused)} out",
         )

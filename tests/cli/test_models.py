@@ -86,7 +86,7 @@ def test_train_follows_a_recipe_and_what_is_named_beside_it(
         (("--preset", "fast", "--recipe", "FILE"), "one of them"),
         (("--preset", "quick"), "there is no preset 'quick'"),
         (("--recipe", "nowhere.json"), "nowhere.json"),
-        (("--preset", "fast"), "head_solver is 'lbfgs' with a backbone that is not frozen"),
+        (("--preset", "fast"), "head_solver is 'newton' with a backbone that is not frozen"),
         (("--preset", "fast", "--epochs", "0"), "epochs is 0"),
     ],
 )

@@ -18,7 +18,7 @@ from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.steps import checkpoint
 from mri_tumor.models.training import train
 
-RECIPE = Recipe(head_solver="lbfgs", augment=None, strengths=(0.03, 0.3), folds=3, seed=3, tta="mirror")
+RECIPE = Recipe(head_solver="newton", augment=None, strengths=(0.03, 0.3), folds=3, seed=3, tta="mirror")
 STEPS = Recipe(epochs=2, batch_size=8, learning_rate=0.02, augment=None, folds=3, seed=3)
 FINE = {"fine_epochs": 2, "fine_learning_rate": 3e-3, "fine_share": 1.0, "batch_size": 8}
 

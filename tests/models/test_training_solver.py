@@ -20,7 +20,7 @@ from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.training import train
 
 RECIPE = Recipe(
-    head_solver="lbfgs", augment=Augment(rotation=5), copies=1, strengths=(0.01, 0.3, 0.1), seed=3
+    head_solver="newton", augment=Augment(rotation=5), copies=1, strengths=(0.01, 0.3, 0.1), seed=3
 )
 SPEC = Preprocess(size=32)
 

@@ -168,7 +168,7 @@ def _check_columns(path: Path, columns: dict[str, NDArray[Any]], classes: int) -
 def _check_run(classifier: Classifier, folder: Path) -> None:
     """Check that the run made this classifier: all that its manifest says of training is the same."""
     made = Manifest.load(folder / RUN_CLASSIFIER, kind="model")
-    own, other = _origin(classifier.manifest), _origin(made)
+    own, other = (_training(one) for one in (classifier.manifest, made))
     differing = sorted(name for name in own.keys() | other.keys() if own.get(name) != other.get(name))
     if differing:
         raise ManifestMismatch(
@@ -178,6 +178,6 @@ def _check_run(classifier: Classifier, folder: Path) -> None:
         )
 
 
-def _origin(manifest: Manifest) -> dict[str, Any]:
+def _training(manifest: Manifest) -> dict[str, Any]:
     sections = {name: part for name, part in manifest.sections.items() if name != "decision"}
     return sections | {"model": without_cards(dict(sections.get("model", {})))}

@@ -21,10 +21,7 @@ _INTERVALS = (
     "as the slices of a patient. A dash: not measured."
 )
 _GIVEN = "These numbers were given as those of this classifier; nothing in them shows which one was asked."
-_TWINS = (
-    f"Of {TWINS_REMOVED!r}, training saw no near-duplicate of any picture; leaked are called there those "
-    "that have one in the whole training set."
-)
+_NAMED = "These numbers name the classifier that was asked: it is this one."
 _PROTOCOLS = (
     "Official: trained on the training set and judged by the test set. "
     f"{TWINS_REMOVED.capitalize()}: the same after training without near-duplicates of test pictures. "
@@ -46,8 +43,7 @@ def five_numbers(five: FiveReport, recipe_digest: str | None) -> str:
         recipe_digest: of the classifier's recipe; None where that is not recorded.
     """
     rows = [(name, part, one) for name, one in five.reports.items() for part in one.parts]
-    lines = [f"{name}: {line}" for name, one in five.reports.items() for line in _remarks(told(one, name))]
-    lines += [_TWINS] if TWINS_REMOVED in five.reports else []
+    lines = [f"{name}: {line}" for name, one in five.reports.items() for line in _remarks(told(one))]
     parts = [_of_what(five, recipe_digest), _PROTOCOLS, *_tables(rows), bullets(map(plain, lines))]
     return "\n\n".join(filter(None, parts))
 
@@ -76,12 +72,14 @@ def evaluation(found: Report) -> str:
     rows = [("evaluated", part, found) for part in found.parts]
     lines = [*first, *_remarks(found)]
     lines += [f"Floors: {found.floors_note}."] if found.floors is None else []
-    return "\n\n".join(filter(None, [_GIVEN, *_tables(rows), bullets(map(plain, lines))]))
+    return "\n\n".join(
+        filter(None, [_NAMED if found.classifier else _GIVEN, *_tables(rows), bullets(map(plain, lines))])
+    )
 
 
-def told(found: Report, protocol: str = "") -> Report:
+def told(found: Report) -> Report:
     """Return a report without parts where training held none of its pictures: all of them are clean then."""
-    fair = found.leaked is None or protocol == TWINS_REMOVED
+    fair = found.leaked is None or found.twins_removed
     return dataclasses.replace(found, leaked=None, clean=None) if fair else found
 
 

@@ -88,12 +88,12 @@ def check_recipe(recipe: Recipe, network: Any, sources: Sequence[Source], *, cac
             "a frozen backbone whose top a second phase frees",
             "build the model with frozen=True, or pass fine_epochs=0",
         )
-    if recipe.head_solver == "lbfgs" and not cached:
+    if recipe.head_solver == "newton" and not cached:
         reason = (
             "plain Datasets, whose features are not cached" if frozen else "a backbone that is not frozen"
         )
         raise ArgumentError(
-            f"head_solver is 'lbfgs' with {reason}",
+            f"head_solver is 'newton' with {reason}",
             "a frozen backbone, and Catalogs or shard folders",
             'build the model with pretrained weights, or pass head_solver="adamw"',
         )
@@ -117,7 +117,7 @@ def _check_sources_suit(recipe: Recipe, sources: Sequence[Source]) -> None:
 
 
 def _check_head(recipe: Recipe, network: Any) -> None:
-    asked = {"folds": recipe.folds is not None, "head_solver": recipe.head_solver == "lbfgs"}
+    asked = {"folds": recipe.folds is not None, "head_solver": recipe.head_solver == "newton"}
     fields = [f"{name} is {getattr(recipe, name)!r}" for name, chosen in asked.items() if chosen]
     if fields and not foldable(head(network)):
         raise ArgumentError(

@@ -2,10 +2,11 @@
 
 import logging
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeAlias
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from mri_tumor.dataset.augment import Augment
+from mri_tumor.dataset.decoding import read_ahead
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import digest_of, whole_file
 from mri_tumor.models.fitting.sources import Source
@@ -24,6 +26,9 @@ _ON_CPU, _ON_GPU = 4, 64
 """Pictures a batch. On a CPU four are twice as fast as 32: the early layers' outputs stay in its cache."""
 
 
+_AT_ONCE = 2  # batches: what one has to wait for between its layers, the other makes use of
+
+
 class Features(NamedTuple):
     """Pooled features: `values` float32 (N, F) and `labels` int64 (N,), in the pictures' order."""
 
@@ -31,13 +36,17 @@ class Features(NamedTuple):
     labels: NDArray[np.int64]
 
 
+Look: TypeAlias = Callable[[NDArray[np.uint8]], Any]
+"""From pictures, uint8 (batch_size(), size, size, 1), to their features (batch_size(), F)."""
+
+
 def compute_features(
-    backbone: Any, batches: Iterable[Any], *, total: int, doing: str, mirrored: bool = False
+    look: Look, batches: Iterable[Any], *, total: int, doing: str, mirrored: bool = False
 ) -> Features:
-    """Run pictures through a backbone in inference mode.
+    """Run pictures through a backbone.
 
     Args:
-        backbone: from uint8 (N, size, size, 1), 0-255, to features (N, F).
+        look: what `compiled` makes of the backbone.
         batches: dicts with `"image"` uint8 (n, size, size, 1), n at most `batch_size()`, and `"label"` int64
             (n,).
         total: how many pictures there are.
@@ -48,15 +57,21 @@ def compute_features(
         TrainingError: there are more or fewer pictures than `total`.
     """
     size = batch_size()
-    run = _compiled(backbone, size)
-    values, labels = [], []
-    for batch in track(batches, doing, total=-(-total // size)):
-        images = np.asarray(batch["image"])
+
+    def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         # One shape is traced once; the last batch is filled up with black pictures.
         padded = np.zeros((size, *images.shape[1:]), np.uint8)
         padded[: len(images)] = images[:, :, ::-1] if mirrored else images
-        values.append(np.asarray(run(padded))[: len(images)])
-        labels.append(np.asarray(batch["label"], np.int64))
+        return np.asarray(look(padded))[: len(images)]
+
+    labels: list[NDArray[np.int64]] = []
+
+    def pictures() -> Iterator[NDArray[np.uint8]]:
+        for batch in track(batches, doing, total=-(-total // size)):
+            labels.append(np.asarray(batch["label"], np.int64))
+            yield np.asarray(batch["image"])
+
+    values = list(read_ahead(features, pictures(), threads=_AT_ONCE, most=2 * _AT_ONCE))
     found = sum(map(len, values))
     if found != total:
         raise TrainingError(
@@ -82,6 +97,10 @@ class FeatureCache:
         self.directory, self.backbone = directory, backbone
         self._digest = weights_digest(backbone)
 
+    @cached_property
+    def _look(self) -> Look:
+        return compiled(self.backbone)
+
     def originals(self, source: Source, name: str, *, mirrored: bool = False) -> Features:
         """Return the features of the pictures as they are, or of their mirror images."""
         return self._get(source, name, None, 0, 0, mirrored)
@@ -104,9 +123,7 @@ class FeatureCache:
                 batch_size=batch_size(), augment=augment, seed=seed, epoch=copy, order=order
             )
             doing = f"features of {name}, {kind}"
-            found = compute_features(
-                self.backbone, batches, total=source.count, doing=doing, mirrored=mirrored
-            )
+            found = compute_features(self._look, batches, total=source.count, doing=doing, mirrored=mirrored)
             with whole_file(path) as partial:
                 np.savez(partial, values=found.values, labels=found.labels)
         return found
@@ -178,12 +195,23 @@ def weights_digest(model: Any) -> str:
     return digest.hexdigest()
 
 
-def _compiled(backbone: Any, size: int) -> Any:
-    """Return the backbone in inference mode as a function of one fixed batch shape, traced once."""
-    shape = (size, *backbone.inputs[0].shape[1:])
-    return tf.function(
-        lambda images: backbone(images, training=False), input_signature=[tf.TensorSpec(shape, tf.uint8)]
-    )
+def compiled(backbone: Any) -> Look:
+    """Return a backbone in inference mode as a function of batches of `batch_size()`, traced once.
+
+    Its weights are constants there: TensorFlow then joins convolutions with the normalisation behind them.
+    """
+    shape = (batch_size(), *backbone.inputs[0].shape[1:])
+    weights = [
+        [keras.ops.convert_to_numpy(one) for one in kind]
+        for kind in (backbone.trainable_variables, backbone.non_trainable_variables)
+    ]
+
+    def run(images: Any) -> Any:
+        trainable, rest = ([tf.constant(one) for one in kind] for kind in weights)
+        return backbone.stateless_call(trainable, rest, images, training=False)[0]
+
+    look: Look = tf.function(run, input_signature=[tf.TensorSpec(shape, tf.uint8)])
+    return look
 
 
 def head_batches(

@@ -104,7 +104,7 @@ def _first(task: Task, chosen: Outcome | None) -> Outcome:
     if task.table is None:
         feed = picture_feed(task.network, task.pool, task.train, task.validation, task.recipe, task.weights)
         return _epochs(task, feed, task.directory, chosen)
-    if task.recipe.head_solver == "lbfgs":
+    if task.recipe.head_solver == "newton":
         return _solved(task, task.table, chosen)
     feed = feature_feed(task.network, task.table, task.train, task.validation, task.recipe, task.weights)
     return _epochs(task, feed, task.directory, chosen)

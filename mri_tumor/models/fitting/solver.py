@@ -12,7 +12,9 @@ from mri_tumor.models.fitting.features import Features
 logger = logging.getLogger(__name__)
 
 _ITERATIONS = 1000
-_TOLERANCE = 1e-3  # of the gradient; at 1e-4 no picture's probability changed by more than .001
+_TOLERANCE = 1e-5
+"""Of the gradient. On real features probabilities are within .003 of the optimum then; with L-BFGS at 1e-3,
+which takes as long, some are off by .27."""
 
 
 class Solution(NamedTuple):
@@ -42,7 +44,7 @@ def solve(features: Features, weights: NDArray[np.float32], strength: float) -> 
     """
     from sklearn.linear_model import LogisticRegression
 
-    model = LogisticRegression(C=strength, max_iter=_ITERATIONS, tol=_TOLERANCE)
+    model = LogisticRegression(C=strength, solver="newton-cg", max_iter=_ITERATIONS, tol=_TOLERANCE)
     model.fit(features.values, features.labels, sample_weight=weights[features.labels])
     kernel, bias = model.coef_.T, model.intercept_
     if len(weights) == 2:  # scikit-learn gives the difference of the two logits

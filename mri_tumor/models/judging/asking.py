@@ -7,6 +7,8 @@ from typing import Any, Protocol
 import tensorflow as tf
 
 from mri_tumor.errors import ArgumentError, MriTumorError
+from mri_tumor.manifest import Manifest
+from mri_tumor.models.companions import identity
 from mri_tumor.models.judging.leaks import check_not_seen
 from mri_tumor.models.judging.truth import Truth, check_not_empty, has_ids, labelled_batches, truth_of
 from mri_tumor.models.prediction import Prediction
@@ -47,12 +49,16 @@ class Answers:
         predictions: one a picture, in the truth's order.
         shared: which of them it was trained on; None if that is not known.
         selected: which of them something was selected by, such as its best epoch; None if that is not known.
+        calibrated: which of them it was calibrated by; None if by none, or that is not known.
+        classifier: which one answered, as `companions.identity` has it; None if it has no manifest.
     """
 
     truth: Truth
     predictions: tuple[Prediction, ...]
     shared: Shared | None = None
     selected: Shared | None = None
+    calibrated: Shared | None = None
+    classifier: str | None = None
 
 
 def answers(classifier: Judged, data: Any, labels: tuple[str, ...], *, allow: bool) -> Answers:
@@ -70,13 +76,21 @@ def answers(classifier: Judged, data: Any, labels: tuple[str, ...], *, allow: bo
         ArgumentError, ManifestMismatch: as in `truth_of`.
     """
     if isinstance(data, tf.data.Dataset) and not has_ids(data):
-        return Answers(*_nameless(classifier, data, labels))
+        return Answers(*_nameless(classifier, data, labels), classifier=_identity(classifier))
     truth = truth_of(data, labels)
     here = known_of(data, truth.ids, truth.groups)
-    shared, selected = (_shared(getattr(classifier, name, None), here) for name in ("seen", "selected"))
+    shared, selected, calibrated = (
+        _shared(getattr(classifier, name, None), here) for name in ("seen", "selected", "calibrated")
+    )
     if not allow:
         check_not_seen(shared)
-    return Answers(truth, by_id(classifier.predict(data), truth, labels), shared, selected)
+    found = by_id(classifier.predict(data), truth, labels)
+    return Answers(truth, found, shared, selected, calibrated, _identity(classifier))
+
+
+def _identity(classifier: Judged) -> str | None:
+    manifest = getattr(classifier, "manifest", None)
+    return identity(manifest) if isinstance(manifest, Manifest) else None
 
 
 def _shared(seen: Seen | None, here: Known) -> Shared | None:

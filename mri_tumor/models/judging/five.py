@@ -22,7 +22,7 @@ from mri_tumor.dataset.split import folds
 from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import digest_of, write_text
 from mri_tumor.models.evaluation import evaluate
-from mri_tumor.models.judging.asking import Judged, by_id, check_judged
+from mri_tumor.models.judging.asking import Answers, Judged, by_id, check_judged
 from mri_tumor.models.judging.five_numbers import TWINS_REMOVED, FiveNumbers
 from mri_tumor.models.judging.floors import Looks, check_train, floor_answers, look_at
 from mri_tumor.models.judging.leaks import Leaks, leaked_among
@@ -51,12 +51,14 @@ class _Job:
         train: the pictures to train on.
         test: the pictures to judge by.
         leaked: which of them leaked; None where none can, between folds.
+        twins_removed: whether what is like those was taken out of `train`.
     """
 
     name: str
     train: Catalog
     test: Catalog
     leaked: frozenset[str] | None = None
+    twins_removed: bool = False
 
 
 def five(
@@ -114,7 +116,7 @@ def five(
     rest = train.select(where=lambda record: record.id not in removed)
     jobs = {
         "official": [_Job("official", train, test, known)],
-        TWINS_REMOVED: [_Job("twins-removed", rest, test, known)],
+        TWINS_REMOVED: [_Job("twins-removed", rest, test, known, twins_removed=True)],
         f"grouped {n}-fold": list(_fold_jobs("fold", train, n, seed)),
     }
     if second is not None:
@@ -155,12 +157,13 @@ def _judged(fit: Fit, jobs: Sequence[_Job], run_dir: Path, floors: _Floors, sett
     """Score the predictions of all jobs together: each picture is judged by one of them."""
     labels = jobs[0].train.classes
     answers = [floors.answers(job) for job in jobs]
+    truth = _together([truth_of(job.test, labels) for job in jobs])
     return judge(
         labels,
-        _together([truth_of(job.test, labels) for job in jobs]),
-        tuple(one for job in jobs for one in _predictions(fit, job, run_dir)),
+        Answers(truth, tuple(one for job in jobs for one in _predictions(fit, job, run_dir))),
         leaked=jobs[0].leaked,
         settings=settings,
+        twins_removed=jobs[0].twins_removed,
         floors={name: _joined([one[name] for one in answers]) for name in answers[0]},
     )
 

@@ -32,6 +32,7 @@ _WHAT = {
     "leaked": "leaked: training holds a copy of each",
     "clean": "clean: nothing alike in training",
 }
+_REMOVED = "leaked otherwise: copies of each were taken out of training"
 
 
 def write_page(path: str | Path, found: "Evaluation", pictures: int) -> None:
@@ -64,7 +65,7 @@ def page(found: "Evaluation", pictures: int) -> Page:
 def _first(page: Page, found: "Evaluation") -> None:
     part, scores = telling(found)
     cards = [
-        _card(one, "accuracy", f"accuracy, {name}", bad=name == "leaked")
+        _card(one, "accuracy", f"accuracy, {name}", bad=name == "leaked" and not found.twins_removed)
         for name, one in sorted(found.parts.items(), key=lambda item: item[0] != part)
     ]
     cards += [
@@ -82,6 +83,10 @@ def _card(scores: Scores, name: str, text: str, *, bad: bool = False) -> Card:
     note = "no interval" if ends is None else f"{PERCENT} %: {percent(ends.low)} to {percent(ends.high)}"
     value = percent(scores.values()[name])
     return Card(f"{value} %" if value != "-" else value, text, note, bad)
+
+
+def _what(found: "Evaluation", part: str) -> str:
+    return _REMOVED if part == "leaked" and found.twins_removed else _WHAT[part]
 
 
 def _metrics(page: Page, found: "Evaluation") -> None:
@@ -118,7 +123,7 @@ def _classes(page: Page, found: "Evaluation") -> None:
     sure = f"sensitivity at {100 * found.settings.specificity:g} % specificity"
     header = ["class", "pictures", "recall, %", "precision", "specificity", "F1", "ROC-AUC", "PR-AUC", sure]
     for part, scores in found.parts.items():
-        page.subheading(_WHAT[part].capitalize())
+        page.subheading(_what(found, part).capitalize())
         page.table(header, [_class_row(scores, label) for label in found.labels])
 
 
@@ -135,7 +140,7 @@ def _confusion(page: Page, found: "Evaluation") -> None:
     page.figures(
         (
             confusion_chart(scores, found.labels, f"{part}: {scores.n} pictures"),
-            f"Confusion matrix, {_WHAT[part]}",
+            f"Confusion matrix, {_what(found, part)}",
         )
         for part, scores in found.parts.items()
     )
@@ -155,7 +160,7 @@ def _curves(page: Page, found: "Evaluation") -> None:
         if figure is None:
             page.text(f"Part {part!r} holds one class only: nothing is to be told apart.")
         else:
-            page.figure(figure, f"ROC and precision-recall, one class against the rest, {_WHAT[part]}")
+            page.figure(figure, f"ROC and precision-recall, one class against the rest, {_what(found, part)}")
 
 
 def _reliability(page: Page, found: "Evaluation") -> None:
@@ -163,7 +168,7 @@ def _reliability(page: Page, found: "Evaluation") -> None:
 
     page.heading("Whether its probabilities mean what they say")
     page.figures(
-        (reliability_chart(found.cases(part), part), f"Share right against confidence, {_WHAT[part]}")
+        (reliability_chart(found.cases(part), part), f"Share right against confidence, {_what(found, part)}")
         for part in dict.fromkeys([telling(found)[0], "all"])
     )
 

@@ -28,6 +28,9 @@ class Report:
         leaks_known: whether anything is known about leaks.
         shared: the pictures and groups that the classifier was trained on; None if that is not known.
         selected: those that something was selected by; None if that is not known.
+        calibrated: those that the classifier was calibrated by; None if by none, or that is not known.
+        classifier: which one was judged; None if that is not known.
+        twins_removed: whether training was spared the pictures that are like the leaked ones.
         by_group: part -> scores of one answer a group, the parts whose groups are known.
         floors: what is reached without learning anything; None where they could not be worked out.
         floors_note: why there are none, else empty.
@@ -41,6 +44,9 @@ class Report:
     leaks_known: bool
     shared: Shared | None
     selected: Shared | None
+    calibrated: Shared | None
+    classifier: str | None
+    twins_removed: bool
     by_group: dict[str, Scores]
     floors: tuple[Floor, ...] | None
     floors_note: str
@@ -81,6 +87,9 @@ class Report:
             leaks_known=card["leaks_known"] is True,
             shared=_shared(card["trained_on"]),
             selected=_shared(card["selected_by"]),
+            calibrated=_shared(card["calibrated_by"]),
+            classifier=None if card["classifier"] is None else str(card["classifier"]),
+            twins_removed=card["twins_removed"] is True,
             by_group={part: one for part, one in groups.items() if one is not None},
             floors=None
             if floors is None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mri_tumor.labels import NOTICE
+from mri_tumor.models.judging.asking import Answers
 from mri_tumor.models.judging.by_group import GroupScores, by_group
 from mri_tumor.models.judging.cases import Cases, cases_of, places_of
 from mri_tumor.models.judging.floors import ABOUT, Floor
@@ -40,6 +41,10 @@ class Evaluation:
         leaked_ids: the leaked pictures among them; None if nothing is known about leaks.
         shared: the pictures and groups that the classifier was trained on; None if that is not known.
         selected: those that something was selected by, such as its best epoch; None if that is not known.
+        calibrated: those that it was calibrated by; None if by none, or that is not known.
+        classifier: which one was judged, a digest; None if several were, or one without a manifest.
+        twins_removed: whether training was spared the pictures that are like the leaked ones: those are new
+            to the model then, and called leaked only to be compared.
         by_group: part -> scores of one answer a group, the mean over its pictures; None where no group is
             known, parts without pictures are missing.
         floors: what is reached without learning anything; None where they could not be worked out.
@@ -56,6 +61,9 @@ class Evaluation:
     leaked_ids: frozenset[str] | None
     shared: Shared | None = None
     selected: Shared | None = None
+    calibrated: Shared | None = None
+    classifier: str | None = None
+    twins_removed: bool = False
     by_group: dict[str, GroupScores | None] = field(default_factory=dict)
     floors: tuple[Floor, ...] | None = None
     floors_note: str = ""
@@ -91,11 +99,13 @@ class Evaluation:
         """Return the scores as a JSON object; the predictions are in `to_csv`."""
         found = {part: getattr(self, part) for part in PARTS}
         groups = {part: None if one is None else _card(one) for part, one in self.by_group.items()}
+        before = {"trained_on": self.shared, "selected_by": self.selected, "calibrated_by": self.calibrated}
         return {
+            "classifier": self.classifier,
             "labels": list(self.labels),
             "leaks_known": self.leaks_known,
-            "trained_on": None if self.shared is None else dataclasses.asdict(self.shared),
-            "selected_by": None if self.selected is None else dataclasses.asdict(self.selected),
+            "twins_removed": self.twins_removed,
+            **{name: None if one is None else dataclasses.asdict(one) for name, one in before.items()},
             **{part: None if one is None else one.to_dict() for part, one in found.items()},
             "by_group": groups,
             "floors": None if self.floors is None else {one.name: _floor_card(one) for one in self.floors},
@@ -136,30 +146,27 @@ class Evaluation:
 
 def judge(
     labels: tuple[str, ...],
-    truth: Truth,
-    predictions: tuple[Prediction, ...],
+    said: Answers,
     *,
     leaked: frozenset[str] | None,
     settings: Settings,
-    shared: Shared | None = None,
-    selected: Shared | None = None,
+    twins_removed: bool = False,
     floors: Mapping[str, tuple[str, ...]] | None = None,
     floors_note: str = "",
 ) -> Evaluation:
-    """Score predictions that are in the truth's order.
+    """Score answers.
 
     Args:
         labels: the class names in order.
-        truth: the pictures.
-        predictions: one a picture.
-        leaked: the leaked ones among them; None if nothing is known about leaks.
+        said: the answers.
+        leaked: the leaked ones among the pictures; None if nothing is known about leaks.
         settings: how to score.
-        shared: what the classifier was trained on of them.
-        selected: what something was selected by of them.
+        twins_removed: whether training was spared the pictures that are like the leaked ones.
         floors: floor -> its class for each picture.
         floors_note: why there are no floors.
     """
-    cases = cases_of(truth, predictions, labels)
+    truth = said.truth
+    cases = cases_of(truth, said.predictions, labels)
     scored = _scored(cases, truth, leaked, settings)
     groups = {
         part: by_group(cases.take(chosen(part, truth, leaked)), settings)
@@ -169,11 +176,9 @@ def judge(
     return Evaluation(
         labels=labels,
         **scored,  # type: ignore[arg-type]
-        predictions=predictions,
-        truth=truth,
+        **vars(said),
         leaked_ids=leaked,
-        shared=shared,
-        selected=selected,
+        twins_removed=twins_removed,
         by_group=groups,
         floors=None if floors is None else _floors(floors, cases, truth, leaked, settings),
         floors_note=floors_note,

@@ -72,6 +72,12 @@ def caveats(found: "Evaluation | Report") -> list[str]:
     """Return what makes the scores or their intervals less sure than they look; long ones have two lines."""
     lines = [f"trained on: {found.shared} of these"] if found.shared else []
     lines += [f"selected by: {found.selected} of these, scores are too good"] if found.selected else []
+    if found.calibrated:
+        lines.append(f"calibrated by: {found.calibrated} of these, its sets and abstaining look too good")
+    if found.twins_removed:
+        lines.append(
+            "twins removed: training saw nothing like the leaked pictures, they are new as the clean ones"
+        )
     if not found.all.groups_known:
         lines.append(
             "groups: not known of every picture; without one it counts as a group of its own,\n"

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def telling(found: "Evaluation | Report") -> tuple[str, Scores]:
-    """Return the part that says something about new pictures: the clean one where it is known."""
-    return ("all", found.all) if found.clean is None else ("clean", found.clean)
+    """Return the part that says something about new pictures: the clean one, or all where all are new."""
+    return ("all", found.all) if found.clean is None or found.twins_removed else ("clean", found.clean)
 
 
 def verdict(found: "Evaluation | Report") -> list[str]:
     """Return in words what must not be overlooked about the scores."""
     part, scores = telling(found)
     lines = []
-    if found.leaked is not None:
+    if found.leaked is not None and not found.twins_removed:
         lines.append(
             f"{found.leaked.n} of {found.all.n} pictures leaked: a copy of each was trained on. Only the "
             "clean ones say something about new pictures."
@@ -30,6 +30,11 @@ def verdict(found: "Evaluation | Report") -> list[str]:
         lines.append(f"The model was trained on {found.shared} of these.")
     if found.selected:
         lines.append(f"Its training was selected by {found.selected} of these: scores are a little too good.")
+    if found.calibrated:
+        lines.append(
+            f"It was calibrated by {found.calibrated} of these: its probabilities, sets and abstaining "
+            "look a little too good."
+        )
     missing = [label for label in found.labels if not scores.per_class[label].support]
     if missing and scores.n:
         names = ", ".join(display_name(label) for label in missing)

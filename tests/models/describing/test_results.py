@@ -97,12 +97,16 @@ def test_machines_read_all_where_nothing_leaked_and_nothing_where_all_did(judged
 
 
 def test_without_twins_nothing_leaked(judged: Judged) -> None:
-    numbers = FiveReport.of(FiveNumbers("", {"official": judged(), TWINS_REMOVED: judged()}))
+    numbers = FiveReport.of(
+        FiveNumbers(
+            "", {"official": judged(), TWINS_REMOVED: dataclasses.replace(judged(), twins_removed=True)}
+        )
+    )
     text = five_numbers(numbers, None)
     assert "- official: 20 of 40 pictures leaked" in text
     assert f"- {TWINS_REMOVED}: 20 of 40" not in text
     assert f"{TWINS_REMOVED}, leaked" in text  # the same pictures, for comparison
-    entries = index("x", [(name, told(one, name)) for name, one in numbers.reports.items()])
+    entries = index("x", [(name, told(one)) for name, one in numbers.reports.items()])
     assert [one["dataset"]["split"] for one in entries[0]["results"]] == ["clean", "all"]
     assert len({str(one["dataset"]) for one in entries[0]["results"]}) == 2
 

@@ -23,7 +23,7 @@ def plain() -> PlainSource:
     [
         ({}, False, False),
         ({}, True, True),
-        ({"head_solver": "lbfgs"}, True, True),
+        ({"head_solver": "newton"}, True, True),
         ({"fine_epochs": 2}, True, True),
         ({"fine_epochs": 2, "mixup": 0.2}, True, True),
         ({"mixup": 0.2}, False, False),
@@ -45,8 +45,13 @@ def test_what_can_be_had_is_not_refused(make_network, pool, fields, frozen, cach
             False,
             "fine_epochs is 2 for tiny, which is trained as a whole.*frozen=T",
         ),
-        ({"head_solver": "lbfgs"}, False, False, "'lbfgs' with a backbone that is not frozen"),
-        ({"head_solver": "lbfgs"}, True, False, "'lbfgs' with plain Datasets, whose features are not cached"),
+        ({"head_solver": "newton"}, False, False, "'newton' with a backbone that is not frozen"),
+        (
+            {"head_solver": "newton"},
+            True,
+            False,
+            "'newton' with plain Datasets, whose features are not cached",
+        ),
         ({"mixup": 0.2}, True, True, "mixup is 0.2 while only a head is trained.*cache_features=False"),
     ],
 )
@@ -76,7 +81,7 @@ def test_pictures_of_a_plain_dataset_cannot_be_chosen(make_network, pool, plain,
     ("fields", "text"),
     [
         ({"folds": 3}, "folds is 3 for tiny, whose head has several layers"),
-        ({"head_solver": "lbfgs"}, "head_solver is 'lbfgs' for tiny, whose head has several layers"),
+        ({"head_solver": "newton"}, "head_solver is 'newton' for tiny, whose head has several layers"),
     ],
 )
 def test_several_layers_after_the_features_are_refused(make_network, pool, fields, text):

@@ -15,6 +15,7 @@ from mri_tumor.models.fitting.features import (
     Features,
     Scaling,
     batch_size,
+    compiled,
     compute_features,
     foldable,
     head_batches,
@@ -42,7 +43,7 @@ def examples(make_folder) -> Examples:
 
 def test_features_are_what_the_backbone_gives_in_order(network, examples):
     part = backbone(network)
-    found = compute_features(part, examples.batches(batch_size()), total=34, doing="features")
+    found = compute_features(compiled(part), examples.batches(batch_size()), total=34, doing="features")
     images = np.concatenate([batch["image"] for batch in examples.batches(5)])
     np.testing.assert_allclose(found.values, part.predict(images, verbose=0), atol=1e-5)
     assert found.labels.tolist() == examples.label_indices.tolist()
@@ -50,14 +51,16 @@ def test_features_are_what_the_backbone_gives_in_order(network, examples):
 
 def test_pictures_that_are_missing_are_an_error(network, examples):
     with pytest.raises(TrainingError, match="34 pictures came"):
-        compute_features(backbone(network), examples.batches(batch_size()), total=37, doing="features")
+        compute_features(
+            compiled(backbone(network)), examples.batches(batch_size()), total=37, doing="features"
+        )
 
 
 def test_a_copy_is_what_that_epoch_draws(network, examples, tmp_path):
     cache = FeatureCache(tmp_path, backbone(network))
     found = cache.copy(examples, "train", augment=AUGMENT, seed=4, copy=2)
     batches = examples.batches(batch_size(), augment=AUGMENT, seed=4, epoch=2)
-    expected = compute_features(backbone(network), batches, total=34, doing="features")
+    expected = compute_features(compiled(backbone(network)), batches, total=34, doing="features")
     np.testing.assert_array_equal(found.values, expected.values)
     for other in ({"seed": 5, "copy": 2}, {"seed": 4, "copy": 1}):
         assert not np.allclose(cache.copy(examples, "train", augment=AUGMENT, **other).values, found.values)

@@ -109,13 +109,13 @@ def test_the_verdict_says_what_must_not_be_overlooked(judged) -> None:
 
 
 def _floor(found):
+    from mri_tumor.models.judging.asking import Answers
     from mri_tumor.models.judging.result import judge
 
     answers = {"thumbnail": found.truth.labels}
     again = judge(
         found.labels,
-        found.truth,
-        found.predictions,
+        Answers(found.truth, found.predictions),
         leaked=found.leaked_ids,
         settings=found.settings,
         floors=answers,
