@@ -14,9 +14,11 @@ from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch
 from mri_tumor.labels import LABELS
 from mri_tumor.models.calibration import calibrate
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.companions import identity
 from mri_tumor.models.deciding.observations import Observations
 from mri_tumor.models.deciding.plan import Plan, distance_threshold, softmax
 from mri_tumor.models.deciding.report import Shares
+from mri_tumor.models.evaluation import evaluate
 from mri_tumor.models.fitting.held_out import FILE_NAME as OUT_OF_FOLD
 from mri_tumor.models.judging.cases import Cases
 from mri_tumor.models.novelty import Density
@@ -196,6 +198,16 @@ def test_groups_it_was_trained_on(classifier: Classifier, pictures: Catalog) -> 
     with pytest.raises(LeakageError, match="1 groups") as caught:
         calibrate(trained, Catalog(records, LABELS))
     assert str(group) in str(caught.value)
+
+
+def test_it_remembers_by_which_pictures(classifier: Classifier, pictures: Catalog, tmp_path: Path) -> None:
+    calibrated = calibrate(classifier, pictures, risk=0.2)
+    calibrated.save(tmp_path / "calibrated")
+    loaded = Classifier.load(tmp_path / "calibrated")
+    assert evaluate(loaded, pictures, draws=1).calibrated.pictures == pictures.ids
+    assert evaluate(classifier, pictures, draws=1).calibrated is None
+    assert identity(loaded.manifest) == identity(calibrated.manifest) != identity(classifier.manifest)
+    assert loaded.with_decision({}).calibrated is None
 
 
 def test_pictures_that_training_selected_on(classifier: Classifier, pictures: Catalog) -> None:

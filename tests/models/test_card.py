@@ -21,6 +21,7 @@ from mri_tumor.models.builders import build
 from mri_tumor.models.calibration import calibrate
 from mri_tumor.models.card import model_card
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.companions import identity
 from mri_tumor.models.evaluation import Evaluation
 from mri_tumor.models.judging.five_numbers import FiveNumbers
 from mri_tumor.models.judging.text import with_interval
@@ -355,3 +356,14 @@ def test_a_classifier_that_selected_on_the_evaluated_pictures_says_so(
 
     found = dataclasses.replace(judged(), selected=Shared(("0.png",), ()))
     assert "Its training was selected by 1 pictures" in model_card(plain, evaluation=found)
+
+
+def test_an_evaluation_names_its_classifier_and_another_one_is_refused(
+    plain: Classifier, judged: Callable[..., Evaluation]
+) -> None:
+    own = dataclasses.replace(judged(), classifier=identity(plain.manifest))
+    assert "name the classifier that was asked" in model_card(plain, evaluation=own)
+    strange = dataclasses.replace(own, classifier="0" * 64)
+    with pytest.raises(ManifestMismatch, match="evaluation is of the classifier 000000000000"):
+        model_card(plain, evaluation=strange)
+    assert "nothing in them shows which one" in model_card(plain, evaluation=judged())

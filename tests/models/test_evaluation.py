@@ -16,6 +16,7 @@ from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.tfrecord import write_tfrecords
 from mri_tumor.errors import ArgumentError, LeakageError, ManifestMismatch, MriTumorError
 from mri_tumor.models.evaluation import evaluate
+from mri_tumor.models.judging.verdict import verdict
 from mri_tumor.models.prediction import Prediction, predictions
 from mri_tumor.models.seen import Known, Seen
 
@@ -184,6 +185,16 @@ def test_pictures_that_an_epoch_was_selected_by_are_judged_and_named(six):
     assert "selected by: 1 pictures (0.png) of these" in found.summary()
     assert found.to_dict()["selected_by"]["pictures"] == ("0.png",)
     assert evaluate(Scripted(ANSWERS), six).to_dict()["selected_by"] is None
+
+
+def test_pictures_that_it_was_calibrated_by_are_judged_and_named(six):
+    judged = Scripted(ANSWERS)
+    judged.calibrated = Seen.of([Known(("1.png", "z.png"), (None, None))])
+    found = evaluate(judged, six)
+    assert found.calibrated.pictures == ("1.png",)
+    assert "calibrated by: 1 pictures (1.png) of these" in found.summary()
+    assert any("It was calibrated by 1 pictures" in line for line in verdict(found))
+    assert evaluate(Scripted(ANSWERS), six).to_dict()["calibrated_by"] is None
 
 
 def test_leaked_ids_of_other_pictures_are_left_out_but_not_all_of_them(six, caplog):

@@ -115,6 +115,8 @@ def test_every_protocol_is_scored_with_its_floors(whole, sides, second) -> None:
         "grouped 3-fold",
         "second set, grouped 3-fold",
     ]
+    removed = found.evaluations["twins removed"]
+    assert (removed.twins_removed, found.evaluations["official"].twins_removed) == (True, False)
     official = found.evaluations["official"]
     assert official.truth.ids == sides["test"].ids
     assert (official.leaked.n, official.clean.n) == (

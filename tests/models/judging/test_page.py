@@ -94,6 +94,15 @@ def test_the_clean_part_tells_where_it_is_known(judged) -> None:
     assert "<th>clean</th>" not in text
 
 
+def test_without_twins_all_pictures_are_new(judged) -> None:
+    found = dataclasses.replace(judged(), twins_removed=True)
+    assert telling(found)[0] == "all"
+    assert not any("leaked" in line for line in verdict(found))
+    text = page(found, 0).to_html()
+    assert "copies of each were taken out of training" in text
+    assert "training holds a copy" not in text
+
+
 def test_the_verdict_says_what_must_not_be_overlooked(judged) -> None:
     found = judged()
     assert any("20 of 40 pictures leaked" in line for line in verdict(found))
