@@ -179,6 +179,7 @@ def supply(setting: Setting) -> dict[str, Any]:
 
 
 def rows(setting: Setting, copies: list[int]) -> Iterator[dict[str, Any]]:
+    yield supply(setting)
     for count in copies:
         row = fast(setting, count)
         first = row.pop("first")
@@ -187,7 +188,6 @@ def rows(setting: Setting, copies: list[int]) -> Iterator[dict[str, Any]]:
         if count == 0:
             beside = fit(setting, first)
             yield beside | {"goal": ">= 10", "met": float(beside["ratio"].removeprefix("> ")) >= 10}
-    yield supply(setting)
 
 
 def write(found: list[dict[str, Any]], output: Path) -> None:
