@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 _ITERATIONS = 1000
 _TOLERANCE = 1e-5
 """Of the gradient. On real features probabilities are within .003 of the optimum then; with L-BFGS at 1e-3,
-which takes as long, some are off by .27."""
+which takes longer, some are off by .27."""
 
 
 class Solution(NamedTuple):
