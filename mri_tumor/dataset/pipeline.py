@@ -14,11 +14,9 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mri_tumor import plots
-from mri_tumor.dataset.augment import Augment
+from mri_tumor.dataset.augment import Augment, check_augment
 from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.dataset.decoding import OnError, check_on_error
 from mri_tumor.dataset.draws import check_whole, shuffled
@@ -26,7 +24,6 @@ from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.stores import open_store
 from mri_tumor.dataset.tensors import aligned, as_tensor
 from mri_tumor.errors import ArgumentError
-from mri_tumor.labels import display_name
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +124,7 @@ class Examples:
             workers: as in `load`.
         """
         check_whole("batch_size", batch_size, 1)
-        _check_augment(augment)
+        check_augment(augment)
         _check_workers(batch_size, worker, workers)
         check_whole("seed", seed, 0)
         check_whole("epoch", epoch, 0)
@@ -269,62 +266,10 @@ def load(
     (TensorShape([8, 32, 32, 1]), 'uint8', TensorShape([8]))
     """
     check_whole("batch_size", batch_size, 1)
-    _check_augment(augment)
+    check_augment(augment)
     _check_workers(batch_size, worker, workers)
     examples = Examples(source, preprocess)
     return examples.batches(batch_size, augment, shuffle, seed, epoch, worker=worker, workers=workers)
-
-
-def preview(
-    source: Catalog | str | Path,
-    path: str | Path | None = None,
-    *,
-    augment: Augment | None = None,
-    count: int = 25,
-    seed: int = 0,
-    epoch: int = 0,
-    preprocess: Preprocess | None = None,
-) -> Figure:
-    """Draw the first augmented training examples of an epoch, five in a row, as training sees them.
-
-    They are the first `count` of `load(source, preprocess, augment=augment, shuffle=True, seed=seed,
-    epoch=epoch)`; of a catalog only these are read.
-
-    Args:
-        source: a Catalog, or a folder that `write_tfrecords` made.
-        path: where to save the drawing as PNG, or None.
-        augment: random changes, or None.
-        count: how many to draw; a smaller source shows all it has.
-        seed: from 0.
-        epoch: from 0.
-        preprocess: as in `load`.
-
-    Returns:
-        The figure; each picture's class stands above it.
-
-    Raises:
-        ArgumentError, CatalogError, ReadError, ShardError, ManifestMismatch, MissingExtra: as `Examples`.
-
-    >>> import tempfile
-    >>> from mri_tumor.dataset import make_phantoms
-    >>> pictures = make_phantoms(tempfile.mkdtemp(), per_class=5, size=64)
-    >>> figure = preview(pictures, count=10, augment=Augment(), preprocess=Preprocess(size=32))
-    >>> sorted({axes.get_title() for axes in figure.axes})
-    ['Glioma', 'Meningioma', 'No tumour', 'Pituitary tumour']
-    """
-    check_whole("count", count, 1)
-    _check_augment(augment)
-    store = open_store(source, preprocess)
-    order = shuffled(store.most, seed, epoch)[:count]
-    images = np.stack(list(store.pictures(order)))
-    if augment is not None:
-        images = augment(images, order, seed=seed, epoch=epoch).numpy()
-    names = [display_name(store.labels[place]) for place in store.label_indices[order]]
-    title = f"The first {len(order)} training pictures of epoch {epoch}, seed {seed}"
-    figure = plots.grid(list(images), names, caption=title + (", augmented" if augment else ""))
-    if path is not None:
-        plots.save(figure, path)
-    return figure
 
 
 def _as_written() -> tf.data.Options:
@@ -332,11 +277,6 @@ def _as_written() -> tf.data.Options:
     options = tf.data.Options()
     options.experimental_optimization.apply_default_optimizations = False
     return options
-
-
-def _check_augment(augment: Any) -> None:
-    if augment is not None and not isinstance(augment, Augment):
-        raise ArgumentError(f"augment is {augment!r}", "an Augment or None", "pass dataset.Augment()")
 
 
 def _check_workers(batch_size: int, worker: Any, workers: Any) -> None:

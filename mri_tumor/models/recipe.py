@@ -140,9 +140,11 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        from mri_tumor.dataset.augment import check_augment
+
         for name, check in _CHECKS.items():
             object.__setattr__(self, name, check(name, getattr(self, name)))
-        _check_augment(self.augment)
+        check_augment(self.augment)
         _check_together(self)
 
     @classmethod
@@ -270,13 +272,6 @@ def _check_known(given: Mapping[str, Any]) -> None:
         raise ArgumentError(
             f"a recipe has no {', '.join(unknown)}", f"some of {', '.join(known)}", "check the spelling"
         )
-
-
-def _check_augment(augment: Any) -> None:
-    from mri_tumor.dataset.augment import Augment
-
-    if augment is not None and not isinstance(augment, Augment):
-        raise ArgumentError(f"augment is {augment!r:.60}", "an Augment or None", "pass augment=Augment()")
 
 
 def _check_together(recipe: Recipe) -> None:

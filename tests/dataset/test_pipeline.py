@@ -12,7 +12,7 @@ from mri_tumor.dataset import decoding, inputs, pipeline
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.draws import shuffled
-from mri_tumor.dataset.pipeline import Examples, load, preview, worker_part
+from mri_tumor.dataset.pipeline import Examples, load, worker_part
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
 from mri_tumor.dataset.tfrecord import write_tfrecords
@@ -271,29 +271,6 @@ def test_folders_without_shards_are_refused(catalog: Catalog, tmp_path: Path) ->
         load(catalog.paths[0].parent)
     with pytest.raises(ArgumentError, match="on_error"):
         Examples(catalog, on_error="never")
-
-
-def test_preview_shows_what_training_sees(catalog: Catalog, shards: Path, tmp_path: Path) -> None:
-    seen = table(load(catalog, SMALL, 5, AUGMENT, shuffle=True, seed=2, epoch=1))
-    how = {"augment": AUGMENT, "count": 7, "seed": 2, "epoch": 1, "preprocess": SMALL}
-    for source, path in ((catalog, tmp_path / "a.png"), (shards, tmp_path / "b.png")):
-        figure = preview(source, path, **how)
-        axes = [axes for axes in figure.axes if axes.images]
-        assert len(axes) == 7
-        for place, cell in enumerate(axes):
-            np.testing.assert_array_equal(cell.images[0].get_array(), seen["image"][place, :, :, 0])
-            label = catalog.classes[seen["label"][place]]
-            assert cell.get_title().casefold().startswith(label[:2] if label != "none" else "no tumour")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-
-
-def test_preview_of_few_pictures_without_augmentation(catalog: Catalog) -> None:
-    figure = preview(catalog, augment=None, preprocess=SMALL)
-    assert len([axes for axes in figure.axes if axes.images]) == 12
-    assert "augmented" not in figure.get_suptitle()
-    with pytest.raises(ArgumentError, match="count is 0"):
-        preview(catalog, augment=None, count=0)
 
 
 def test_a_dataset_says_how_its_pictures_were_made(catalog: Catalog) -> None:

@@ -1,5 +1,6 @@
 """Small classifiers that were never trained, small networks to train, and evaluations of given answers."""
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,7 +20,9 @@ from mri_tumor.models.evaluation import Evaluation, evaluate
 from mri_tumor.models.fitting.pool import Pool
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction
+from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen
+from mri_tumor.models.training import train
 
 
 @pytest.fixture(scope="session")
@@ -190,3 +193,19 @@ def pool(sides: tuple[Catalog, Catalog]) -> Pool:
     """Return 22 training and 8 validation pictures of 32 pixels, numbered through."""
     train, validation = (Examples(part, Preprocess(size=32)) for part in sides)
     return Pool({"train": train, "validation": validation})
+
+
+@pytest.fixture(scope="module")
+def whole(
+    make_network: Callable[..., keras.Model],
+    sides: tuple[Catalog, Catalog],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., tuple[Classifier, Path]]:
+    """Return a function that trains a frozen network once without an interruption, and gives its folder."""
+
+    @functools.cache
+    def run(recipe: Recipe, refit: bool = False) -> tuple[Classifier, Path]:
+        folder = tmp_path_factory.mktemp("whole")
+        return train(make_network(frozen=True), *sides, recipe=recipe, run_dir=folder, refit=refit), folder
+
+    return run

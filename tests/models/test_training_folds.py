@@ -1,7 +1,5 @@
 """Runs of several networks: what each says of the pictures held out, and what becomes of them together."""
 
-import functools
-
 import numpy as np
 import pytest
 
@@ -21,18 +19,6 @@ from mri_tumor.models.training import train
 RECIPE = Recipe(head_solver="newton", augment=None, strengths=(0.03, 0.3), folds=3, seed=3, tta="mirror")
 STEPS = Recipe(epochs=2, batch_size=8, learning_rate=0.02, augment=None, folds=3, seed=3)
 FINE = {"fine_epochs": 2, "fine_learning_rate": 3e-3, "fine_share": 1.0, "batch_size": 8}
-
-
-@pytest.fixture(scope="module")
-def whole(make_network, sides, tmp_path_factory):
-    """Return a function that trains once: (recipe, refit) -> (classifier, folder)."""
-
-    @functools.cache
-    def run(recipe: Recipe = RECIPE, refit: bool = False):
-        folder = tmp_path_factory.mktemp("whole")
-        return train(make_network(frozen=True), *sides, recipe=recipe, run_dir=folder, refit=refit), folder
-
-    return run
 
 
 def parts_of(sides, pool) -> list[tuple[Catalog, Catalog, np.ndarray]]:
@@ -75,7 +61,7 @@ def test_each_picture_is_answered_by_the_network_that_never_saw_it(
 
 
 def test_the_run_leaves_everything_in_its_folder(make_network, sides, whole, monkeypatch):
-    classifier, folder = whole()
+    classifier, folder = whole(RECIPE)
     names = {path.name for path in folder.iterdir()}
     assert {"fold-0", "fold-1", "fold-2", "features", "classifier", "confusion.png", "initial.npz"} <= names
     for number in range(3):
@@ -92,7 +78,7 @@ def test_the_run_leaves_everything_in_its_folder(make_network, sides, whole, mon
 
 
 def test_the_run_calibrates_its_classifier(whole, sides):
-    classifier, folder = whole()
+    classifier, folder = whole(RECIPE)
     calibrated = calibrate(classifier, folder, risk=0.3, folds=3)
     decision = calibrated.manifest.sections["decision"]
     assert decision["tta"] == "mirror"

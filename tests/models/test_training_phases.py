@@ -1,7 +1,5 @@
 """Runs of two phases end to end, and the mirror images that a classifier answers by."""
 
-import functools
-
 import numpy as np
 import pytest
 from scipy.special import softmax
@@ -24,18 +22,6 @@ FINE = SOLVED.replace(
 )
 
 
-@pytest.fixture(scope="module")
-def whole(make_network, sides, tmp_path_factory):
-    """Return a function that trains once without an interruption: (recipe, refit) -> (classifier, folder)."""
-
-    @functools.cache
-    def run(recipe: Recipe = FINE, refit: bool = False):
-        folder = tmp_path_factory.mktemp("whole")
-        return train(make_network(frozen=True), *sides, recipe=recipe, run_dir=folder, refit=refit), folder
-
-    return run
-
-
 def images(part) -> np.ndarray:
     return np.concatenate([batch["image"] for batch in load(part, Preprocess(size=32))])
 
@@ -45,7 +31,7 @@ def same(one: list, other: list) -> bool:
 
 
 def test_a_run_of_two_phases_says_how_both_went(make_network, sides, whole):
-    classifier, folder = whole()
+    classifier, folder = whole(FINE)
     training = classifier.manifest.sections["training"]
     assert training["top_kept"] is True
     assert list(training["phases"]) == ["head", "top"]
@@ -69,7 +55,7 @@ class Killed(Exception):
 def test_a_run_killed_in_its_second_phase_ends_as_one_that_was_not(
     make_network, sides, whole, tmp_path, monkeypatch, refit
 ):
-    expected, folder = whole(refit=refit)
+    expected, folder = whole(FINE, refit)
     assert expected.manifest.sections["training"]["phases"]["top"]["best_epoch"] > 1
     where = tmp_path / "refit" / "top" if refit else tmp_path / "top"
     write = checkpoint.Checkpoint.on_epoch_end
@@ -98,7 +84,7 @@ def test_a_run_killed_in_its_second_phase_ends_as_one_that_was_not(
 def test_a_run_killed_between_its_phases_ends_as_one_that_was_not(
     make_network, sides, whole, tmp_path, monkeypatch
 ):
-    expected, _ = whole()
+    expected, _ = whole(FINE)
 
     def dies(*arguments):
         raise Killed

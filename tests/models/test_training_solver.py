@@ -1,6 +1,5 @@
 """A head that is solved, end to end: what the classifier says, and runs that were killed on the way."""
 
-import functools
 import logging
 
 import numpy as np
@@ -63,18 +62,6 @@ class Killed(Exception):
     pass
 
 
-@pytest.fixture(scope="module")
-def whole(make_network, sides, tmp_path_factory):
-    """Return a function that trains once without an interruption."""
-
-    @functools.cache
-    def run(refit: bool = False):
-        folder = tmp_path_factory.mktemp("whole")
-        return train(make_network(frozen=True), *sides, recipe=RECIPE, run_dir=folder, refit=refit), folder
-
-    return run
-
-
 @pytest.mark.parametrize(("refit", "call"), [(False, 2), (False, 4), (True, 4)])
 def test_a_run_killed_between_strengths_ends_as_one_that_was_not(
     make_network, sides, whole, tmp_path, monkeypatch, refit, call
@@ -87,7 +74,7 @@ def test_a_run_killed_between_strengths_ends_as_one_that_was_not(
             raise Killed
         return solve(*arguments)
 
-    expected, folder = whole(refit)
+    expected, folder = whole(RECIPE, refit)
     solve = solver.solve
     options = {"recipe": RECIPE, "run_dir": tmp_path, "refit": refit}
     with monkeypatch.context() as patched:
@@ -107,7 +94,7 @@ def dies_always(*arguments):
 
 
 def test_a_refit_solves_for_the_strength_that_was_chosen(whole):
-    (classifier, folder), (plain, _) = whole(True), whole()
+    (classifier, folder), (plain, _) = whole(RECIPE, True), whole(RECIPE)
     training = classifier.manifest.sections["training"]
     chosen = training["best_strength"]
     assert plain.manifest.sections["training"]["best_strength"] == chosen

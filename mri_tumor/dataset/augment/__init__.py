@@ -4,7 +4,7 @@ One file for each kind of change: `geometry` (mirror, updown, shear, zoom, rotat
 `bias_field`, `grey` (contrast, brightness, gamma) and `noise`, applied in this order.
 """
 
-from mri_tumor.dataset.augment.augment import Augment
+from mri_tumor.dataset.augment.augment import Augment, check_augment
 from mri_tumor.dataset.augment.change import apply
 
-__all__ = ["Augment", "apply"]
+__all__ = ["Augment", "apply", "check_augment"]

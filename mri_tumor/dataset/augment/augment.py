@@ -169,3 +169,9 @@ def _in_range(name: str, value: Any, most: float) -> float:
             f"{name} is {value!r}", f"a number from 0 to {most}", f"pass {name} within the range"
         )
     return float(value)
+
+
+def check_augment(augment: Any) -> None:
+    """Raise ArgumentError unless this is an Augment or None."""
+    if augment is not None and not isinstance(augment, Augment):
+        raise ArgumentError(f"augment is {augment!r:.60}", "an Augment or None", "pass augment=Augment()")
