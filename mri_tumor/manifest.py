@@ -14,6 +14,15 @@ SCHEMA = "1.0"
 
 _RECORDED = ("mri-tumor", "tensorflow", "keras", "numpy", "opencv-python-headless")
 
+_INSTEAD = {
+    ("run", "model"): "call train again with the same arguments: the run is not finished",
+    ("run", "shards"): "pass the folder that write_tfrecords made, not that of a run",
+}
+"""What to do where a manifest of one kind lies and another was expected."""
+
+_MISSING = {"shards": "pass a folder that write_tfrecords made; of pictures pass dataset.scan(folder)"}
+"""What to do where a manifest of some kind is missing."""
+
 
 def versions() -> dict[str, str]:
     """Return the versions of the libraries that an artefact depends on; recorded, never checked."""
@@ -133,11 +142,14 @@ class Manifest:
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise ManifestMismatch(
-                f"{path} cannot be read ({reason})", f"a manifest of kind {kind!r}", "check the path"
+                f"{path} cannot be read ({reason})",
+                f"a manifest of kind {kind!r}",
+                _MISSING.get(kind or "", "check the path"),
             ) from error
         manifest = cls.from_json(text, source=str(path))
         if manifest.kind != kind:
-            raise ManifestMismatch(f"{path} is of kind {manifest.kind!r}", f"kind {kind!r}", "check the path")
+            fix = _INSTEAD.get((manifest.kind, kind), "check the path")
+            raise ManifestMismatch(f"{path} is of kind {manifest.kind!r}", f"kind {kind!r}", fix)
         return manifest
 
 

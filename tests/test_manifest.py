@@ -99,6 +99,11 @@ def test_what_is_not_json(text: str | bytes) -> None:
         Manifest.from_json(text, source="box/x")
 
 
+def test_pictures_in_place_of_shards(tmp_path: Path) -> None:
+    with pytest.raises(ManifestMismatch, match=r"dataset\.scan\(folder\)"):
+        Manifest.load(tmp_path, kind="shards")
+
+
 def test_loading_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(ManifestMismatch, match=r"manifest\.json cannot be read.*kind 'model'"):
         Manifest.load(tmp_path, kind="model")

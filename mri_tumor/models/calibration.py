@@ -13,10 +13,9 @@ from mri_tumor.dataset.split import folds as divide
 from mri_tumor.errors import ArgumentError, CatalogError
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.deciding.conformal import check_method, check_risk
-from mri_tumor.models.deciding.observations import Observations, check_new, observations_of
+from mri_tumor.models.deciding.observations import Observations, check_new, memory_of, observations_of
 from mri_tumor.models.deciding.plan import Fitted, Plan
 from mri_tumor.models.deciding.report import report_of
-from mri_tumor.models.seen import Seen
 
 logger = logging.getLogger(__name__)
 
@@ -105,7 +104,7 @@ def calibrate(
     report = report_of(found, parts, judged, classifier.labels)
     settings = {"folds": folds, "seed": int(seed), "reuse": reuse, "always": fitted.always(classifier.labels)}
     section = _section(classifier, fitted) | {"calibration": settings | report}
-    return classifier.with_decision(section, calibrated=Seen.of([found.known]))
+    return classifier.with_decision(section, calibrated=memory_of(classifier, found))
 
 
 def _check_arguments(classifier: Any, risk: Any, method: Any, folds: Any, false_alarms: Any) -> None:

@@ -139,6 +139,10 @@ class Classifier:
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Observed(tuple(names), logits, features)
 
+    def __repr__(self) -> str:
+        network = self.manifest.sections["model"].get("name", self.model.name)
+        return f"<Classifier {network}: {', '.join(self.labels)}>"
+
     @property
     def _companions(self) -> Companions:
         return Companions(self.seen, self.selected, self.calibrated, self.density)

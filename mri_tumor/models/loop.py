@@ -281,5 +281,5 @@ def _check_loss(loss: float, where: str) -> None:
         raise TrainingError(
             f"the loss is {loss} {where} (both counted from 0)",
             "a finite loss",
-            "use a smaller learning_rate, or look at the pictures and labels of that step",
+            "use a smaller learning_rate and an empty run_dir, or look at that step's pictures and labels",
         )

@@ -1,6 +1,7 @@
 """Is this a brain MRI like those I was trained on? The distance of a picture's features from theirs."""
 
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
@@ -86,6 +87,32 @@ class Density:
             pca.components_.astype(np.float32),
             np.maximum(variances, _STEADIEST).astype(np.float32),
             np.array([max(rest, _STEADIEST)], np.float32),
+        )
+
+    @classmethod
+    def side_by_side(cls, parts: Sequence["Density"]) -> Self:
+        """Return the density of several networks' features side by side, each of the same width.
+
+        To each class it has the mean of the networks' distances, which can be held against those that each
+        network has alone.
+
+        >>> rng = np.random.default_rng(0)
+        >>> features = rng.normal(0, 1, (2, 40, 5)).astype(np.float32)
+        >>> pair = [Density.fit(one, np.zeros(40, int)) for one in features]
+        >>> both = Density.side_by_side(pair).distance(np.hstack(list(features)))
+        >>> single = [one.distance(own) for one, own in zip(pair, features, strict=True)]
+        >>> bool(np.allclose(both, np.mean(single, axis=0), rtol=1e-4))
+        True
+        """
+        from scipy.linalg import block_diag
+
+        # One residual variance for all: each network's own goes into the scale of its features.
+        return cls(
+            np.concatenate([one.means for one in parts], axis=1),
+            np.concatenate([one.scale * np.sqrt(one.residual) for one in parts]),
+            block_diag(*(one.directions for one in parts)).astype(np.float32),
+            np.concatenate([one.variances / one.residual for one in parts]),
+            np.ones(1, np.float32),
         )
 
     def measure(self, features: Any) -> Any:

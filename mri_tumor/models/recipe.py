@@ -70,8 +70,9 @@ class Recipe:
         fine_learning_rate: the step size of the second phase, above 0.
         head_solver: how the layers after cached features are fitted: `"adamw"` in steps, or `"newton"`, which
             needs one dense layer there and finds the optimum of its logistic regression with an L2 penalty.
-        strengths: with `"newton"` the penalties that are tried, each above 0: the inverse of the weight of
-            the data, as scikit-learn's C. The one with the lowest validation loss is taken.
+        strengths: with `"newton"` what is tried as scikit-learn's C, each above 0: the weight of the data
+            beside the penalty, so the larger, the closer the fit. The one with the lowest validation loss is
+            taken.
         augment: how training pictures are varied, None for not at all. A whole network sees another variation
             in every epoch; a frozen backbone sees the originals and `copies` variations.
         copies: augmented copies of every training picture whose features are cached, 0 or more. Counts only
@@ -261,8 +262,14 @@ _CHECKS: dict[str, Check] = {
     "seed": whole(0, below=2**31),
 }
 
-_STEPS_ONLY = ("mixup", "label_smoothing", "ema", "clip_norm", "warmup", "tensorboard")
-"""Fields that mean something only where weights are changed step by step."""
+_FIRST_STEPS = ("epochs", "learning_rate")
+"""Fields that mean something only where the first phase changes weights step by step."""
+
+_ANY_STEPS = (
+    *("mixup", "label_smoothing", "ema", "clip_norm", "warmup", "tensorboard", "batch_size", "weight_decay"),
+    *("schedule", "lr_patience", "lr_factor", "min_learning_rate", "patience"),
+)
+"""Fields that mean something only where some phase does."""
 
 
 def _check_known(given: Mapping[str, Any]) -> None:
@@ -290,10 +297,24 @@ def _check_together(recipe: Recipe) -> None:
             "'balanced', which has the same aim, or 'none'",
             'pass class_weights="balanced"',
         )
-    unused = [name for name in _STEPS_ONLY if getattr(recipe, name)]
+    usual = {item.name: item.default for item in dataclasses.fields(Recipe)}
+    unused = [name for name in _FIRST_STEPS if getattr(recipe, name) != usual[name]]
+    if unused:
+        raise ArgumentError(
+            f"{', '.join(unused)} with head_solver='newton', whose first phase has no steps",
+            "head_solver='adamw', or fine_epochs and fine_learning_rate for a second phase",
+            f"leave {', '.join(unused)} out",
+        )
+    unused = [name for name in _ANY_STEPS if getattr(recipe, name) != usual[name]]
     if unused and not recipe.fine_epochs:
         raise ArgumentError(
             f"{', '.join(unused)} with head_solver='newton' and no second phase, where there are no steps",
             "head_solver='adamw', or fine_epochs above 0",
             f"leave {', '.join(unused)} out",
+        )
+    if not (recipe.copies or recipe.fine_epochs) and recipe.augment not in (None, _default_augment()):
+        raise ArgumentError(
+            "augment is given with head_solver='newton', no copies and no second phase: nothing is varied",
+            "copies above 0, so that the head sees augmented copies too",
+            "pass copies=2, or leave augment out",
         )

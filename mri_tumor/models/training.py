@@ -24,7 +24,7 @@ from mri_tumor.models.fitting.phases import Fitted, Task, fit
 from mri_tumor.models.fitting.pool import Places, Pool
 from mri_tumor.models.fitting.runfolder import RunFolder
 from mri_tumor.models.fitting.sources import open_source
-from mri_tumor.models.networks.ensemble import merge
+from mri_tumor.models.networks.ensemble import merge, same_backbone
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen, known_of
@@ -264,19 +264,22 @@ def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
     """Train a network for every fold of all pictures, keep what it says of those held out, and merge them."""
     pool, table = job.pool, job.table(folder)
     initial = _initial_weights(folder, job.network)
-    members, held = [], []
+    members, held, densities = [], [], []
     for number, fold in enumerate(job.folds):
         logger.info("fold %d of %d", number + 1, len(job.folds))
         place = folder.path / f"fold-{number}"
         member = _member(job, initial, (fold.train, fold.validation), place, table)
         judged = observed(member.network, pool, fold.held, job.recipe.tta, member.table)
-        density = _density(job, member.network, member.learnt, member.table)
-        held.append((fold.held, judged.logits, density.distance(judged.features)))
+        densities.append(_density(job, member.network, member.learnt, member.table))
+        held.append((fold.held, judged.logits, densities[-1].distance(judged.features)))
         members.append(member)
     kept = HeldOut.joined(pool, held)
     kept.save(folder.path)
     folder.draw(kept.labels, kept.logits.argmax(axis=1), "held out")
-    merged = merge([member.network for member in members])
+    networks = [member.network for member in members]
+    merged = merge(networks)
+    if not same_backbone(networks):
+        return _Trained(merged, members, Density.side_by_side(densities))
     still = table if all(member.table is not None for member in members) else None
     return _Trained(merged, members, _density(job, merged, job.everything, still))
 

@@ -214,7 +214,7 @@ def test_the_calibration_is_told_as_its_report_has_it(trained: Path) -> None:
     assert f"Temperature: {section['temperature']:.6g};" in card
     assert "risk 0.2 a class" in card
     assert f"Calibrated by {report['n']} pictures of {report['groups']} groups" in card
-    assert "each answered by a network that did not see it" in card
+    assert "each answered by a network that neither learnt from it nor" in card
     for name, share in report["coverage"].items():
         value, low, high = (f"{100 * share[end]:.1f}" for end in ("value", "low", "high"))
         row = f"| coverage, {name}: the set holds the true class | at least 80.0 | {value} ({low}-{high}) |"
@@ -225,7 +225,7 @@ def test_the_calibration_is_told_as_its_report_has_it(trained: Path) -> None:
     assert f"| Brier score | {before['brier']:.6g} | {after['brier']:.6g} |" in card
     assert "exchangeable" in card
     assert "rough sieve" in card
-    assert "nothing was trained on them and nothing was selected by them" in card
+    assert "Checked: nothing was trained on them" not in card  # the other networks were
 
 
 def test_reuse_is_told(plain: Classifier, pictures: dataset.Catalog) -> None:
@@ -238,6 +238,15 @@ def test_reuse_is_told(plain: Classifier, pictures: dataset.Catalog) -> None:
     groups = found.manifest.sections["decision"]["calibration"]["reuse"]["selected_groups"]
     assert f"**Reuse**: training had selected by 2 of these pictures and {groups} of their groups" in card
     assert "trained on some of them: **not checked**" in card
+
+
+def test_pictures_that_are_new_to_the_classifier_are_said_to_be(
+    plain: Classifier, pictures: dataset.Catalog
+) -> None:
+    others = Seen.of([Known(("elsewhere.png",), ("elsewhere",))])
+    knowing = Classifier(plain.model, plain.manifest, seen=others, selected=others)
+    card = model_card(calibrate(knowing, pictures, risk=0.2, folds=3))
+    assert "Checked: nothing was trained on them and nothing was selected by them." in card
 
 
 def test_sets_without_a_report_were_not_measured(make_deciding: Make) -> None:

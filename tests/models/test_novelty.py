@@ -1,5 +1,6 @@
 """The density against scikit-learn's own covariance, what it sees, and its file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -168,3 +169,17 @@ def test_files_that_are_none(tmp_path: Path, kind: str) -> None:
         path.unlink()
     with pytest.raises(ManifestMismatch, match=r"d\.npz cannot be used"):
         Density.load(path)
+
+
+def test_side_by_side_each_class_has_the_mean_of_the_distances():
+    features, labels = drawn(60, 12)
+    other, _ = drawn(60, 12, seed=1)
+    parts = [Density.fit(one, labels) for one in (features, other)]
+    both = Density.side_by_side(parts)
+    seen = np.hstack([features, other])
+    # The distance from one class is that of a density that knows no other.
+    own = [
+        [replace(one, means=one.means[[label]]).distance(part) for label in range(len(one.means))]
+        for one, part in zip(parts, (features, other), strict=True)
+    ]
+    np.testing.assert_allclose(both.distance(seen), np.mean(own, axis=0).min(axis=0), rtol=1e-3)

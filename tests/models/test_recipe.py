@@ -101,8 +101,8 @@ def test_whole_numbers_are_the_same_recipe_as_their_floats():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_presets_are_recipes_that_can_be_changed(name):
-    recipe = Recipe.preset(name, seed=7, batch_size=3)
-    assert recipe == Recipe(**(PRESETS[name] | {"seed": 7, "batch_size": 3}))
+    recipe = Recipe.preset(name, seed=7, strengths=(0.1,))
+    assert recipe == Recipe(**(PRESETS[name] | {"seed": 7, "strengths": (0.1,)}))
     with pytest.raises(ArgumentError, match="epoch"):
         Recipe.preset(name, epoch=3)
 
@@ -120,6 +120,9 @@ def test_an_unknown_preset_is_refused_and_the_known_ones_listed():
         ({"mixup": 0.2, "ema": 0.9}, "mixup, ema"),
         ({"label_smoothing": 0.1}, "no steps"),
         ({"tensorboard": True}, "tensorboard.* no steps"),
+        ({"batch_size": 7, "patience": None}, "batch_size, patience .* no steps"),
+        ({"epochs": 3, "learning_rate": 5.0}, "epochs, learning_rate .* first phase"),
+        ({"augment": Augment(rotation=45), "copies": 0}, "nothing is varied"),
     ],
 )
 def test_fields_that_the_solver_would_set_aside_are_refused(fields, text):

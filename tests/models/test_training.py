@@ -346,6 +346,19 @@ def test_wrong_arguments_are_refused_by_name(parts, tmp_path):
         train(network(), parts[0], empty, **here)
 
 
+def test_a_class_that_nothing_is_selected_by_is_said(parts, tmp_path, caplog):
+    few = parts[1].select(where=lambda one: one.label != "pituitary")
+    few = Catalog(few, parts[0].classes)
+    train(network(), parts[0], few, recipe=RECIPE.replace(epochs=1), run_dir=tmp_path)
+    assert "validation has no picture of pituitary" in caplog.text
+
+
+def test_an_unfinished_run_is_no_classifier_yet(tmp_path):
+    Manifest("run", {}).save(tmp_path)
+    with pytest.raises(ManifestMismatch, match="the run is not finished"):
+        Classifier.load(tmp_path)
+
+
 def test_a_manifest_of_the_folder_that_is_no_run_is_refused(parts, tmp_path):
     card = Manifest("model", {}).to_dict()
     (tmp_path / "manifest.json").write_text(json.dumps(card))

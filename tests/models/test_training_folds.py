@@ -80,6 +80,8 @@ def test_the_run_leaves_everything_in_its_folder(make_network, sides, whole, mon
 def test_the_run_calibrates_its_classifier(whole, sides):
     classifier, folder = whole(RECIPE)
     calibrated = calibrate(classifier, folder, risk=0.3, folds=3)
+    assert calibrated.calibrated == classifier.seen
+    assert len(calibrated.calibrated.files) == 30
     decision = calibrated.manifest.sections["decision"]
     assert decision["tta"] == "mirror"
     assert set(decision["conformal"]["thresholds"]) == set(classifier.labels)
@@ -100,6 +102,12 @@ def test_all_pictures_count_as_seen_once_all_were_trained_on(whole, sides, recip
             with pytest.raises(LeakageError, match=f"trained on {len(part)} pictures"):
                 evaluate(one, part)
             assert one.selected.shared(_known(part)).pictures == part.ids
+
+
+def test_a_run_without_folds_kept_nothing_to_calibrate_by(whole):
+    classifier, folder = whole(RECIPE.replace(folds=None))
+    with pytest.raises(ArgumentError, match="a run without folds"):
+        calibrate(classifier, folder)
 
 
 def _known(part: Catalog):

@@ -14,11 +14,10 @@ from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.steps import checkpoint
 from mri_tumor.models.training import train
 
-SOLVED = Recipe(
-    head_solver="newton", augment=None, strengths=(0.003, 0.01), batch_size=8, seed=3, tta="mirror"
-)
+SOLVED = Recipe(head_solver="newton", augment=None, strengths=(0.003, 0.01), seed=3, tta="mirror")
 FINE = SOLVED.replace(
-    fine_epochs=3, fine_learning_rate=5e-3, fine_share=1.0, augment=Augment(rotation=5), copies=0, ema=0.5
+    **{"fine_epochs": 3, "fine_learning_rate": 5e-3, "fine_share": 1.0, "batch_size": 8},
+    **{"augment": Augment(rotation=5), "copies": 0, "ema": 0.5},
 )
 
 

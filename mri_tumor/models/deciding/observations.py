@@ -67,6 +67,12 @@ def observations_of(classifier: Classifier, data: Any) -> Observations:
     """
     if isinstance(data, str | Path) and (Path(data) / FILE_NAME).is_file():
         return _out_of_fold(classifier, Path(data))
+    if isinstance(data, str | Path) and (Path(data) / RUN_CLASSIFIER).is_dir():
+        raise ArgumentError(
+            f"{data} is a run without folds: it kept nothing that was said of pictures held out",
+            "pictures set aside, or the folder of a run with Recipe(folds=k)",
+            "pass a Catalog or shards that neither training nor selection has seen, or train with folds",
+        )
     if not isinstance(data, Catalog | str | Path):
         raise ArgumentError(
             f"data is a {type(data).__name__}",
@@ -83,6 +89,13 @@ def observations_of(classifier: Classifier, data: Any) -> Observations:
     labels = np.array([classifier.labels.index(name) for name in truth.labels], np.int64)
     known = known_of(data, truth.ids, truth.groups)
     return Observations(known, labels, observed.logits[order], distances, "pictures")
+
+
+def memory_of(classifier: Classifier, found: Observations) -> Seen:
+    """Return what the classifier is to remember of the pictures that it is calibrated by."""
+    if found.source == "out_of_fold" and classifier.seen is not None:
+        return classifier.seen  # all of the run's pictures; the run also knew their files
+    return Seen.of([found.known])
 
 
 def check_new(classifier: Classifier, found: Observations, *, allow_reuse: bool) -> dict[str, Any]:

@@ -18,7 +18,8 @@ _METHODS = {
 }
 _SOURCES = {
     "pictures": "pictures set aside",
-    "out_of_fold": "the training and validation pictures, each answered by a network that did not see it",
+    "out_of_fold": "those it was trained with, each answered by a network that neither learnt from it nor "
+    "was selected by it",
 }
 
 
@@ -68,7 +69,8 @@ def _pictures(report: dict[str, Any], labels: list[str]) -> Iterator[str]:
         )
     if report.get("always"):
         yield f"Too few pictures for this risk, so in every set: {said(report['always'])}."
-    yield from _reuse(part(report, "reuse"))
+    if report.get("source") != "out_of_fold":  # there the source says it
+        yield from _reuse(part(report, "reuse"))
 
 
 def _by_class(values: dict[str, Any], labels: list[str]) -> str:

@@ -18,7 +18,7 @@ from mri_tumor.models.judging.verdict import telling, verdict
 
 _INTERVALS = (
     f"In brackets: {PERCENT} % intervals by draws of whole groups, a group being what belongs together, such "
-    "as the slices of a patient. A dash: not measured."
+    "as the slices of a patient; none where all draws agree. A dash: not measured."
 )
 _GIVEN = "These numbers were given as those of this classifier; nothing in them shows which one was asked."
 _NAMED = "These numbers name the classifier that was asked: it is this one."

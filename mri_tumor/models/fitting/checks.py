@@ -1,5 +1,6 @@
 """What must hold before a training run may start."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,8 @@ from mri_tumor.models.fitting.sources import PlainSource, Source
 from mri_tumor.models.novelty import PER_DIRECTION
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen
+
+logger = logging.getLogger(__name__)
 
 
 def check_sources(train: Source, validation: Source, *, size: int, classes: int) -> None:
@@ -86,7 +89,7 @@ def check_recipe(recipe: Recipe, network: Any, sources: Sequence[Source], *, cac
         raise ArgumentError(
             f"fine_epochs is {recipe.fine_epochs} for {network.name}, which is trained as a whole already",
             "a frozen backbone whose top a second phase frees",
-            "build the model with frozen=True, or pass fine_epochs=0",
+            "build a network with pretrained weights, which is frozen; or pass fine_epochs=0",
         )
     if recipe.head_solver == "newton" and not cached:
         reason = (
@@ -95,7 +98,7 @@ def check_recipe(recipe: Recipe, network: Any, sources: Sequence[Source], *, cac
         raise ArgumentError(
             f"head_solver is 'newton' with {reason}",
             "a frozen backbone, and Catalogs or shard folders",
-            'build the model with pretrained weights, or pass head_solver="adamw"',
+            'build mobilenet_v2 with pretrained weights; or pass head_solver="adamw", or no preset',
         )
     if recipe.mixup and cached and not recipe.fine_epochs:
         raise ArgumentError(
@@ -160,3 +163,7 @@ def _check_counts(train: Source, validation: Source) -> None:
         if source.count == 0:
             raise TrainingError(f"{name} is empty", "some pictures", "split again, with more pictures")
     check_learnable(train.label_indices, train.labels, "train")
+    counts = np.bincount(validation.label_indices, minlength=len(validation.labels))
+    missing = [label for label, count in zip(validation.labels, counts, strict=True) if not count]
+    if missing:
+        logger.warning("validation has no picture of %s: nothing is selected by it", ", ".join(missing))

@@ -123,6 +123,8 @@ def _solved(task: Task, table: FeatureTable, chosen: Outcome | None) -> Outcome:
     layer = task.network.get_layer("logits")
     place(trials[outcome.best_epoch].solution, layer)
     scaling.fold(layer)
+    if len(strengths) > 1 and trials[outcome.best_epoch].strength in (min(strengths), max(strengths)):
+        logger.info("the best strength is the last one tried on its side: Recipe(strengths=) takes others")
     write_history(outcome.history, task.directory / "history.csv")
     draw_curves(outcome, task.directory / "curves.png")
     return outcome

@@ -137,6 +137,9 @@ class Evaluation:
 
         write_page(path, self, pictures)
 
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.all.n} pictures, accuracy {self.all.accuracy:.3f}: see summary()>"
+
     def summary(self) -> str:
         """Return the scores as a small table, one column a part, with intervals where there are any."""
         from mri_tumor.models.judging.text import summary

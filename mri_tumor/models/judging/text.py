@@ -28,10 +28,12 @@ _DECISIONS = {
 
 
 def with_interval(scores: Scores, name: str) -> str:
-    """Return a metric of `Scores.values` as per cent, with its interval where there is one."""
+    """Return a metric of `Scores.values` as per cent, with its interval where the draws differ."""
     ends = scores.intervals.get(name)
     value = percent(scores.values().get(name))
-    return value if ends is None else f"{value} ({percent(ends.low)}-{percent(ends.high)})"
+    if ends is None or ends.low == ends.high:
+        return value
+    return f"{value} ({percent(ends.low)}-{percent(ends.high)})"
 
 
 def summary(found: "Evaluation") -> str:
@@ -63,25 +65,35 @@ def headline(found: "Evaluation") -> list[tuple[str, str]]:
 def notes(found: "Evaluation") -> list[str]:
     """Return what must be known about the scores, a line each."""
     lines = [] if found.leaks_known else ["leaks: unknown"]
-    lines += [line for text in caveats(found) for line in text.split("\n")]
-    lines.append(f"in brackets: {PERCENT} % intervals, {found.settings.draws} draws of whole groups")
+    lines += [line for text in [*_memories(found), *caveats(found)] for line in text.split("\n")]
+    lines.append(
+        f"in brackets: {PERCENT} % intervals, {found.settings.draws} draws of whole groups; "
+        "none where all draws agree"
+    )
     return lines + ([f"floors: {found.floors_note}"] if found.floors_note else [])
 
 
-def caveats(found: "Evaluation | Report") -> list[str]:
-    """Return what makes the scores or their intervals less sure than they look; long ones have two lines."""
+def _memories(found: "Evaluation") -> list[str]:
+    """Return which of the pictures the classifier had to do with before; `verdict` has it in sentences."""
     lines = [f"trained on: {found.shared} of these"] if found.shared else []
     lines += [f"selected by: {found.selected} of these, scores are too good"] if found.selected else []
     if found.calibrated:
         lines.append(f"calibrated by: {found.calibrated} of these, its sets and abstaining look too good")
+    return lines
+
+
+def caveats(found: "Evaluation | Report") -> list[str]:
+    """Return what makes the scores or their intervals less sure than they look; long ones have two lines."""
+    lines = []
     if found.twins_removed:
         lines.append(
-            "twins removed: training saw nothing like the leaked pictures, they are new as the clean ones"
+            "twins removed: what is nearly the same as a leaked picture was taken out of training;\n"
+            "  other slices of the same patients may have stayed there"
         )
     if not found.all.groups_known:
         lines.append(
             "groups: not known of every picture; without one it counts as a group of its own,\n"
-            "  and intervals are too narrow if pictures belong together"
+            "  and intervals are too narrow if pictures belong together (catalog.with_groups tells them)"
         )
     few = [part for part, one in found.parts.items() if one.groups < FEW_GROUPS]
     if few:

@@ -38,7 +38,7 @@ def merge(networks: Sequence[Any]) -> Any:
                 "train without folds",
             )
     kernels, biases = zip(*(network.get_layer("logits").get_weights() for network in networks), strict=True)
-    if _same_backbone(networks):
+    if same_backbone(networks):
         merged = _copy(networks[0])
         kernel = np.mean(kernels, axis=0)
     else:
@@ -48,7 +48,8 @@ def merge(networks: Sequence[Any]) -> Any:
     return merged
 
 
-def _same_backbone(networks: Sequence[Any]) -> bool:
+def same_backbone(networks: Sequence[Any]) -> bool:
+    """Tell whether all networks have the same backbone, weights included: `merge` keeps one of it then."""
     first, *others = [backbone(network).get_weights() for network in networks]
     return all(all(map(np.array_equal, first, other)) for other in others)
 

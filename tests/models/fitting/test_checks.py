@@ -43,7 +43,7 @@ def test_what_can_be_had_is_not_refused(make_network, pool, fields, frozen, cach
             {"fine_epochs": 2},
             False,
             False,
-            "fine_epochs is 2 for tiny, which is trained as a whole.*frozen=T",
+            "fine_epochs is 2 for tiny, which is trained as a whole.*pretrained",
         ),
         ({"head_solver": "newton"}, False, False, "'newton' with a backbone that is not frozen"),
         (

@@ -13,9 +13,9 @@ from mri_tumor.models.fitting.phases import Fitted, Task, fit
 from mri_tumor.models.recipe import Recipe
 
 STEPS = Recipe(epochs=4, batch_size=8, learning_rate=0.02, augment=Augment(rotation=5), copies=1, seed=3)
-SOLVED = Recipe(head_solver="newton", augment=None, batch_size=8, seed=3, strengths=(0.01, 1.0, 0.1))
-LOWERS = {"fine_epochs": 4, "fine_learning_rate": 5e-3, "fine_share": 1.0}
-RAISES = {"fine_epochs": 2, "fine_learning_rate": 3.0, "fine_share": 1.0}
+SOLVED = Recipe(head_solver="newton", augment=None, seed=3, strengths=(0.01, 1.0, 0.1))
+LOWERS = {"batch_size": 8, "fine_epochs": 4, "fine_learning_rate": 5e-3, "fine_share": 1.0}
+RAISES = {"batch_size": 8, "fine_epochs": 2, "fine_learning_rate": 3.0, "fine_share": 1.0}
 
 
 @pytest.fixture
