@@ -79,8 +79,9 @@ def _first(page: Page, found: "Evaluation") -> None:
 
 
 def _card(scores: Scores, name: str, text: str, *, bad: bool = False) -> Card:
-    ends = scores.intervals.get(name)
-    note = "no interval" if ends is None else f"{PERCENT} %: {percent(ends.low)} to {percent(ends.high)}"
+    ends, note = scores.intervals.get(name), "no interval"
+    if ends is not None and ends.low < ends.high:
+        note = f"{PERCENT} %: {percent(ends.low)} to {percent(ends.high)}"
     value = percent(scores.values()[name])
     return Card(f"{value} %" if value != "-" else value, text, note, bad)
 
@@ -264,6 +265,8 @@ def _how(page: Page, found: "Evaluation") -> None:
     page.text(
         f"Intervals are the middle {PERCENT} % of {settings.draws} bootstrap draws (seed {settings.seed}) of "
         "whole groups, so that slices of one patient do not count as so many patients. Where all answers are "
-        "right, or none, the draws cannot differ and the interval is a point."
+        "right, or none, the draws cannot differ and there is no interval."
     )
+    if found.classifier:
+        page.text(f"The classifier's digest: {found.classifier}.")
     page.verbatim("\n".join(notes(found)))
