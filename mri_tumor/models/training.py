@@ -18,7 +18,7 @@ from mri_tumor.models.fitting.checks import check_leaks, check_recipe, check_sou
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.features import weights_digest
 from mri_tumor.models.fitting.feeds import class_weights, uses_features
-from mri_tumor.models.fitting.held_out import Fold, HeldOut, group_folds
+from mri_tumor.models.fitting.held_out import Fold, HeldOut, group_folds, log_fold
 from mri_tumor.models.fitting.observing import observed
 from mri_tumor.models.fitting.phases import Fitted, Task, fit
 from mri_tumor.models.fitting.pool import Places, Pool
@@ -273,6 +273,7 @@ def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
         densities.append(_density(job, member.network, member.learnt, member.table))
         held.append((fold.held, judged.logits, densities[-1].distance(judged.features)))
         members.append(member)
+        log_fold(number, judged.logits, pool.label_indices[fold.held])
     kept = HeldOut.joined(pool, held)
     kept.save(folder.path)
     folder.draw(kept.labels, kept.logits.argmax(axis=1), "held out")

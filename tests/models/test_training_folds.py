@@ -171,13 +171,19 @@ def test_networks_that_were_trained_on_stand_side_by_side(sides, whole):
     assert loaded.predict(sides[1]) == calibrated.predict(sides[1])
 
 
-def test_whole_networks_are_trained_in_folds_too(make_network, sides, tmp_path):
+def test_whole_networks_are_trained_in_folds_too(make_network, sides, pool, tmp_path, caplog):
     recipe = STEPS.replace(epochs=1, class_weights="sampling", mixup=0.2)
     classifier = train(make_network(), *sides, recipe=recipe, run_dir=tmp_path)
     assert classifier.density.means.shape == (4, 24)
     training = classifier.manifest.sections["training"]
     assert [list(section["phases"]) for section in training["folds"]] == [["network"]] * 3
     assert training["cached_features"] is False
+    held = HeldOut.load(tmp_path)
+    for number, fold in enumerate(group_folds(pool, recipe)):
+        right = (held.logits.argmax(axis=1) == held.labels)[fold.held].mean()
+        most = np.bincount(held.labels[fold.held]).max() / len(fold.held)
+        said = f"fold {number + 1} is no better than naming its most frequent class" in caplog.text
+        assert said == (right <= most)
     assert all(set(section["class_weights"].values()) == {1.0} for section in training["folds"])
     assert len(HeldOut.load(tmp_path).ids) == 30
 

@@ -1,5 +1,6 @@
 """What the networks of a k-fold run said about the pictures that each was not trained on."""
 
+import logging
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from mri_tumor.files import whole_file
 from mri_tumor.models.fitting.checks import check_learnable
 from mri_tumor.models.fitting.pool import Places, Pool
 from mri_tumor.models.recipe import Recipe
+
+logger = logging.getLogger(__name__)
 
 FILE_NAME = "out_of_fold.npz"
 """The file in a run's folder."""
@@ -111,6 +114,15 @@ def group_folds(pool: Pool, recipe: Recipe) -> list[Fold]:
     for number, fold in enumerate(found):
         check_learnable(pool.label_indices[fold.train], pool.labels, f"fold {number + 1}")
     return found
+
+
+def log_fold(number: int, logits: NDArray[np.floating], labels: NDArray[np.int64]) -> None:
+    """Log what a fold's network is worth; one that learnt nothing joins the mean all the same."""
+    right = float((logits.argmax(axis=1) == labels).mean())
+    most = float(np.bincount(labels).max() / len(labels))
+    logger.info("fold %d: accuracy %.4f on the pictures held out", number + 1, right)
+    if right <= most:
+        logger.warning("fold %d is no better than naming its most frequent class, %.4f", number + 1, most)
 
 
 def _check_ids(pool: Pool) -> None:
