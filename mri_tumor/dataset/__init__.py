@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mri_tumor.dataset.pipeline import load
     from mri_tumor.dataset.pixel_statistics import Statistics, statistics
     from mri_tumor.dataset.preprocess import Preprocess
-    from mri_tumor.dataset.preview import preview
+    from mri_tumor.dataset.previews import preview
     from mri_tumor.dataset.reader import read_image
     from mri_tumor.dataset.slices import Slices, read_slices
     from mri_tumor.dataset.sources import download
@@ -78,7 +78,7 @@ __getattr__, __dir__ = attach(
         "folds": ".split",
         "load": ".pipeline",
         "make_phantoms": ".phantom",
-        "preview": ".preview",
+        "preview": ".previews",
         "read_folds": ".split_file",
         "read_image": ".reader",
         "read_outline": ".figshare",

@@ -93,7 +93,7 @@ def caveats(found: "Evaluation | Report") -> list[str]:
     if not found.all.groups_known:
         lines.append(
             "groups: not known of every picture; without one it counts as a group of its own,\n"
-            "  and intervals are too narrow if pictures belong together (catalog.with_groups tells them)"
+            "  and intervals are too narrow if pictures belong together (see with_groups)"
         )
     few = [part for part, one in found.parts.items() if one.groups < FEW_GROUPS]
     if few:

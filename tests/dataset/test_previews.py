@@ -8,7 +8,7 @@ from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.catalog import Catalog, scan
 from mri_tumor.dataset.pipeline import load
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.dataset.preview import preview
+from mri_tumor.dataset.previews import preview
 from mri_tumor.dataset.tfrecord import write_tfrecords
 from mri_tumor.errors import ArgumentError
 
