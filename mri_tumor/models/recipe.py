@@ -298,18 +298,12 @@ def _check_together(recipe: Recipe) -> None:
             'pass class_weights="balanced"',
         )
     usual = {item.name: item.default for item in dataclasses.fields(Recipe)}
-    unused = [name for name in _FIRST_STEPS if getattr(recipe, name) != usual[name]]
+    idle = _FIRST_STEPS if recipe.fine_epochs else _FIRST_STEPS + _ANY_STEPS
+    unused = [name for name in idle if getattr(recipe, name) != usual[name]]
     if unused:
         raise ArgumentError(
-            f"{', '.join(unused)} with head_solver='newton', whose first phase has no steps",
+            f"{', '.join(unused)} with head_solver='newton', whose first phase takes no steps",
             "head_solver='adamw', or fine_epochs and fine_learning_rate for a second phase",
-            f"leave {', '.join(unused)} out",
-        )
-    unused = [name for name in _ANY_STEPS if getattr(recipe, name) != usual[name]]
-    if unused and not recipe.fine_epochs:
-        raise ArgumentError(
-            f"{', '.join(unused)} with head_solver='newton' and no second phase, where there are no steps",
-            "head_solver='adamw', or fine_epochs above 0",
             f"leave {', '.join(unused)} out",
         )
     if not (recipe.copies or recipe.fine_epochs) and recipe.augment not in (None, _default_augment()):
