@@ -76,5 +76,21 @@ class EndpointError(MriTumorError):
         self.code = code
 
 
+class CloudError(MriTumorError):
+    """AWS refused a call, cannot be reached, or holds something else than was expected.
+
+    Args:
+        found: what is wrong.
+        expected: what would have been right.
+        fix: what to do now.
+        code: AWS's own name of the error (`"AccessDenied"`, `"ExpiredToken"`, ...), empty if it has none.
+    """
+
+    def __init__(self, found: str, expected: str = "", fix: str = "", code: str = "") -> None:
+        super().__init__(found, expected, fix)
+        self.args = (found, expected, fix, code)
+        self.code = code
+
+
 class MissingExtra(MriTumorError, ImportError):
     """An optional dependency is used and is not installed."""
