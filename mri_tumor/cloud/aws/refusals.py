@@ -150,7 +150,7 @@ def _not_asked(what: str, error: Exception) -> CloudError:
             "correct what the message names",
         ),
         (
-            exceptions.HTTPClientError,
+            (exceptions.HTTPClientError, exceptions.ConnectionError),
             "a connection to AWS",
             "check network, proxy and region, and call it again",
         ),
