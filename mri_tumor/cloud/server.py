@@ -133,7 +133,8 @@ def serve(archive: Path, folder: Path, announce: Callable[[Mapping[str, Any]], N
     infer = load_model(unpacked)
     size = manifest.sections["data"]["preprocess"]["size"]
     infer("preprocessed", np.zeros((1, size, size, 1), np.uint8))  # ready means: it has answered
-    listener = socket.socket()
+    # Named as TCP, or asyncio lets small packets wait for 40 ms, and an answer is two of them.
+    listener = socket.socket(proto=socket.IPPROTO_TCP)
     listener.bind((HOST, 0))
     listener.listen(128)
     config = uvicorn.Config(
