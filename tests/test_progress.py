@@ -3,12 +3,13 @@
 import io
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 
 import pytest
 
 from mri_tumor import progress
-from mri_tumor.progress import track
+from mri_tumor.progress import bytes_moved, size_text, track
 
 
 class Terminal(io.StringIO):
@@ -69,3 +70,56 @@ def test_an_exception_comes_through() -> None:
 
     with pytest.raises(ValueError, match="stop"):
         list(track(broken(), "working"))
+
+
+@pytest.mark.usefixtures("clock")
+def test_a_log_gets_bytes_and_rate_every_ten_seconds(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), bytes_moved("sending", 7_000_000) as moved:
+        for _ in range(7):
+            moved(1_000_000)
+    assert [record.getMessage() for record in caplog.records] == [
+        "sending: 3.0 MB of 7.0 MB, 250.0 kB/s",
+        "sending: 6.0 MB of 7.0 MB, 250.0 kB/s",
+        "sending: 7.0 MB done in 32.0 s, 218.8 kB/s",
+    ]
+
+
+def test_a_terminal_gets_bytes_and_rate(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with caplog.at_level(logging.INFO), bytes_moved("sending a[b]", 4_000_000) as moved:
+        moved(3_000_000)
+        moved(1_000_000)
+    shown = terminal.getvalue()
+    assert "sending a[b]" in shown
+    assert "4.0/4.0 MB" in shown
+    assert "/s" in shown
+    assert not caplog.records
+
+
+def test_threads_move_bytes_together(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), bytes_moved("sending", 40_000) as moved:
+        threads = [threading.Thread(target=lambda: [moved(10) for _ in range(1000)]) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        moved(-10_000)
+    assert caplog.records[-1].getMessage().startswith("sending: 30.0 kB done in")
+
+
+def test_a_transfer_that_fails_is_not_called_done(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO), pytest.raises(ValueError, match="stop"), bytes_moved("sending", 2):
+        raise ValueError("stop")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 bytes"), (999, "999 bytes"), (1000, "1.0 kB"), (999_960, "1.0 MB"), (2.5e15, "2500.0 TB")],
+)
+def test_sizes_as_people_read_them(count: float, text: str) -> None:
+    assert size_text(count) == text
