@@ -1,25 +1,20 @@
 """Model archives as files: packed so that equal content gives equal bytes, unpacked member by member."""
 
 import gzip
-import os
 import shutil
 import tarfile
-import unicodedata
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from mri_tumor.cloud.file_names import name_problem, parents_of, place_of
 from mri_tumor.cloud.tar import Member, Source, members
 from mri_tumor.errors import PackageError
 from mri_tumor.files import whole_file, whole_folder
 
 _BUILD = "build the archive with mri_tumor.cloud.package"
 _SLACK = 16 * 2**20  # so small that no ratio matters
-_MAX_NAME = 240
-_NUMBERED = (f"{kind}{number}" for kind in ("com", "lpt") for number in range(10))
-_DEVICES = frozenset({"con", "prn", "aux", "nul", *_NUMBERED})
 
 
 @dataclass(frozen=True)
@@ -140,12 +135,12 @@ class _Target:
         name = member.name.removeprefix("./").removesuffix("/")
         if member.kind == "folder" and name in ("", "."):
             return
-        problem = member.problem or _name_problem(name) or self._clash(name, member.kind)
+        problem = member.problem or name_problem(name) or self._clash(name, member.kind)
         if problem:
             self.problems.append(f"member {member.name[:100]!r} {problem}")
             return
-        key = _key(name)
-        self.folders.update(_parents(key))
+        key = place_of(name)
+        self.folders.update(parents_of(key))
         (self.folders if member.kind == "folder" else self.files).add(key)
         place = self.folder.joinpath(*name.split("/"))
         if member.kind == "folder":
@@ -158,33 +153,10 @@ class _Target:
 
     def _clash(self, name: str, kind: str) -> str | None:
         """Two members on one place: what counts would depend on who unpacks, and on which file system."""
-        key = _key(name)
-        if key in self.files or (kind == "file" and key in self.folders) or self.files & set(_parents(key)):
+        key = place_of(name)
+        if key in self.files or (kind == "file" and key in self.folders) or self.files & set(parents_of(key)):
             return "takes the place of an earlier member; leave one of them out"
         return None
-
-
-def _key(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _parents(name: str) -> Iterator[str]:
-    while "/" in name:
-        name = name.rpartition("/")[0]
-        yield name
-
-
-def _name_problem(name: str) -> str | None:
-    parts = name.split("/")
-    if name.startswith("/") or ":" in name or "\\" in name:
-        return "has an absolute or a Windows name; pack with relative names"
-    if any(part in ("", ".", "..") for part in parts):
-        return "has a name that is not normalised; pack without '..' and '.'"
-    if not name.isprintable() or len(os.fsencode(name)) > _MAX_NAME:
-        return "has a name that is too long or holds control characters; rename it"
-    if any(part.endswith((".", " ")) or part.split(".")[0].casefold() in _DEVICES for part in parts):
-        return "has a name that Windows keeps for itself; rename it"
-    return None
 
 
 def remove(folder: str | Path) -> None:
