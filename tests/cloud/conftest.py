@@ -1,6 +1,7 @@
 """What the cloud room's tests share: tiny shards, and one job and one endpoint, whose starts cost seconds."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,6 +12,11 @@ import pytest
 from mri_tumor import LABELS, cloud, dataset, models
 from mri_tumor.cloud.archive import extract, pack
 from mri_tumor.manifest import Manifest
+
+# The harness is a package of this folder, which its server's process must be able to import too.
+sys.path.insert(0, str(Path(__file__).parent))
+
+from harness.fixtures import aws, sagemaker_server  # noqa: F401
 
 SIZE = 32
 SPEC = dataset.Preprocess(size=SIZE)
