@@ -1,31 +1,49 @@
-"""One connection to an endpoint on this machine: requests out, answers or errors back."""
+"""Requests to an endpoint on this machine: sent, answered, and sent again while it has no room for them."""
 
 import contextlib
 import http.client
 import json
+import random
 import threading
-from typing import Any
+import time
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mri_tumor.cloud.container.bodies import MAX_BODY
 from mri_tumor.errors import ArgumentError, EndpointError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_BUSY = (429, 503)
+_TRIES = 10
+_FIRST_PAUSE = 0.1  # seconds; twice as long from try to try
+_LONGEST_PAUSE = 5.0
+
+
+class _Reply(NamedTuple):
+    status: int
+    body: bytes
+    wait: float  # seconds that the endpoint asks for
 
 
 class Connection:
-    """A connection that is kept open from request to request; one request at a time goes over it.
+    """Connections that are kept open from request to request; several threads may use it at a time.
 
     Args:
         url: `http://127.0.0.1:PORT`.
-        timeout: seconds that a request may take.
+        timeout: seconds that a request may take, with all its tries.
+        connections: how many there are at most; further threads wait for one.
 
     Raises:
         ArgumentError: the address is not of this machine.
     """
 
-    def __init__(self, url: str, timeout: float) -> None:
+    max_body = MAX_BODY
+
+    def __init__(self, url: str, timeout: float, *, connections: int = 16) -> None:
         self.url = url
+        self.timeout = timeout
         parts = urlsplit(url)
         # Pictures of patients go over this connection, and it is not encrypted.
         if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
@@ -34,11 +52,16 @@ class Connection:
                 "http://127.0.0.1:PORT, an endpoint on this machine",
                 "pass Predictor.name of a running endpoint, or start one with mri_tumor.cloud.deploy",
             )
-        self._http = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
-        self._lock = threading.Lock()
+        self._address = (parts.hostname, parts.port)
+        self._places = threading.BoundedSemaphore(connections)
+        self._idle: deque[http.client.HTTPConnection] = deque()
+        self._closed = False
 
     def post(self, body: bytes, content_type: str, attributes: str = "") -> Any:
         """Send a request and return the JSON of its answer.
+
+        An endpoint that has no room for it (429, 503) is asked again, after the time it asks for and after
+        growing pauses, as long as `timeout` allows.
 
         Raises:
             EndpointError: the body is too large to be sent, the endpoint cannot be reached, or it refused.
@@ -47,26 +70,65 @@ class Connection:
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         if attributes:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
-        with self._lock:
-            status, answer = self._exchange(body, headers)
-        if status != 200:
-            raise refusal(status, answer)
+        reply = self._asked(body, headers)
+        if reply.status != 200:
+            raise refusal(reply.status, reply.body)
         try:
-            return json.loads(answer)
+            return json.loads(reply.body)
         except ValueError as error:
             raise EndpointError(
-                f"{self.url} answered {answer[:60]!r}", "JSON", "check that it is an endpoint of this library"
+                f"{self.url} answered {reply.body[:60]!r}",
+                "JSON",
+                "check that it is an endpoint of this library",
             ) from error
 
     def close(self) -> None:
-        """Close the connection; the endpoint goes on."""
-        with self._lock:
-            self._http.close()
+        """Close the connections, those in use once they have their answer; the endpoint goes on."""
+        self._closed = True
+        self._close_idle()
 
-    def _exchange(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        reused = self._http.sock is not None
+    def _asked(self, body: bytes, headers: Mapping[str, str]) -> _Reply:
+        """Ask until the endpoint has room for the request."""
+        start = time.monotonic()
+        for tries in range(1, _TRIES + 1):
+            with self._borrowed() as connection:
+                reply = self._exchange(connection, body, headers)
+            if reply.status not in _BUSY:
+                return reply
+            growing = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (tries - 1))
+            # Not all clients at the same moment.
+            pause = max(reply.wait, growing) * random.uniform(1, 1.5)  # noqa: S311 - no secret
+            if time.monotonic() - start + pause > self.timeout:
+                break
+            if tries < _TRIES:
+                time.sleep(pause)
+        raise self._busy(reply, tries, time.monotonic() - start)
+
+    @contextlib.contextmanager
+    def _borrowed(self) -> Iterator[http.client.HTTPConnection]:
+        with self._places:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                connection = http.client.HTTPConnection(*self._address, timeout=self.timeout)
+            try:
+                yield connection
+            finally:
+                self._idle.append(connection)
+                if self._closed:
+                    self._close_idle()
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str]
+    ) -> _Reply:
+        reused = connection.sock is not None
         try:
-            return self._once(body, headers)
+            return _once(connection, body, headers)
         except (ConnectionError, http.client.HTTPException) as error:
             # A server may close an idle connection at any time. Asking again is safe: it changes nothing.
             if not reused:
@@ -74,27 +136,38 @@ class Connection:
         except OSError as error:
             raise self._unreachable(error) from error
         try:
-            return self._once(body, headers)
+            return _once(connection, body, headers)
         except (OSError, http.client.HTTPException) as error:
             raise self._unreachable(error) from error
-
-    def _once(self, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        try:
-            self._http.request("POST", "/invocations", body, headers)
-            reply = self._http.getresponse()
-            return reply.status, reply.read()
-        except BaseException:
-            self._http.close()
-            raise
 
     def _unreachable(self, error: Exception) -> EndpointError:
         late = isinstance(error, TimeoutError)
         return EndpointError(
             f"{self.url} does not answer ({str(error) or type(error).__name__})",
-            "a running endpoint" + (f" that answers within {self._http.timeout:g} s" if late else ""),
+            "a running endpoint" + (f" that answers within {self.timeout:g} s" if late else ""),
             "pass a longer timeout, or fewer pictures" if late else "deploy the package again",
             code=504 if late else 503,
         )
+
+    def _busy(self, reply: _Reply, tries: int, seconds: float) -> EndpointError:
+        reason = refusal(reply.status, reply.body).found
+        return EndpointError(
+            f"{self.url} had no room in {seconds:.1f} s ({tries} tries): {reason}",
+            "an endpoint with room for the request",
+            "ask again later, send fewer requests at the same time, or pass a longer timeout",
+            code=reply.status,
+        )
+
+
+def _once(connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str]) -> _Reply:
+    try:
+        connection.request("POST", "/invocations", body, headers)
+        reply = connection.getresponse()
+        wait = reply.getheader("Retry-After", "")
+        return _Reply(reply.status, reply.read(), float(wait) if wait.isdecimal() else 0.0)
+    except BaseException:
+        connection.close()
+        raise
 
 
 def check_size(size: int) -> None:

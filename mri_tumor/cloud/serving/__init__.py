@@ -1,0 +1,1 @@
+"""The local server: SageMaker's contract (`/ping`, `/invocations`) over HTTP, for a model on this machine."""

@@ -1,0 +1,132 @@
+"""A model and its server, from loading to the end."""
+
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+
+from mri_tumor.cloud.archive import remove
+from mri_tumor.cloud.serving.app import create_app
+from mri_tumor.cloud.serving.gate import Gate, Limits
+from mri_tumor.cloud.serving.listener import listen
+from mri_tumor.cloud.serving.model import lay_out, load_model, warm_up
+
+logger = logging.getLogger(__name__)
+
+_UNPACKED = "package"
+_MARGIN = 5.0  # seconds that the end may take beyond the time of grace
+
+
+class Service:
+    """Serves one model until it is told to stop, by `stop` or by a signal.
+
+    Stopping takes bounded time: no request is taken any more, those in progress have the time of grace, and
+    what is not done then is ended.
+
+    Args:
+        source: a `model.tar.gz`, or a folder that `Classifier.save` or a training run wrote.
+        folder: a folder of its own, for the unpacked model, which is removed in the end; `stop`, and an end
+            by force, remove the whole folder.
+        limits: what the server bears.
+    """
+
+    def __init__(self, source: Path, folder: Path, limits: Limits | None = None) -> None:
+        self.source = source
+        self.folder = folder
+        self.limits = limits or Limits()
+        self._server: HttpServer | None = None
+        self._told = False
+
+    def run(self, taken: socket.socket, ready: Callable[[], None]) -> None:
+        """Load the model and serve it.
+
+        Args:
+            taken: where, as `listener.bind` gives it.
+            ready: is called once the model has answered and connections are taken.
+
+        Raises:
+            PackageError: the archive cannot be used.
+            ManifestMismatch: the folder holds no classifier, or a damaged one.
+            EndpointError: another program listens there since.
+        """
+        unpacked = self.folder / _UNPACKED
+        unpacked.mkdir()
+        try:
+            manifest = lay_out(self.source, unpacked)
+            infer = load_model(unpacked)
+            warm_up(infer, manifest.sections["data"]["preprocess"]["size"])
+            gate = Gate(self.limits)
+            listen(taken)
+            self._server = HttpServer(create_app(infer, manifest.to_dict(), gate), gate, self._end_later)
+            ready()
+            self._server.run(sockets=[taken])
+        finally:
+            remove(self.folder if self._told else unpacked)
+
+    def stop(self) -> None:
+        """Stop from another thread, for good: in order once it serves, at once before that."""
+        self._told = True
+        if self._server is None:
+            self._end(0)
+        else:
+            self._server.should_exit = True
+            self._end_later()
+
+    def _end_later(self) -> None:
+        """End the process by force if it has not ended by then."""
+        timer = threading.Timer(self.limits.grace + _MARGIN, self._end, [1])
+        timer.daemon = True
+        timer.start()
+
+    def _end(self, status: int) -> None:
+        remove(self.folder)
+        os._exit(status)
+
+
+class HttpServer(uvicorn.Server):
+    """The HTTP server; its end goes through the gate.
+
+    Args:
+        app: the web application.
+        gate: which requests are taken.
+        stopping: is called when the end begins.
+    """
+
+    def __init__(self, app: Starlette, gate: Gate, stopping: Callable[[], None]) -> None:
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_graceful_shutdown=math.ceil(gate.limits.grace)
+            + 1,  # the gate answers what is late just before
+        )
+        super().__init__(config)
+        self._gate = gate
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no further requests, and answer those in progress."""
+        logger.info("stopping: requests in progress are answered")
+        self._stopping()
+        self._gate.stop()
+        await super().shutdown(sockets)
+
+
+def end_on_signals() -> None:
+    """Make Ctrl-C and SIGTERM end this process with status 0; what is in `with` and `finally` is still done.
+
+    While a server runs it takes both for a wish to stop in order, and raises them again when it has.
+    """
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda *_: sys.exit(0))
