@@ -1,6 +1,7 @@
 """An AWS account as this program reaches it: credentials, a region, clients."""
 
 import functools
+import os
 import threading
 from typing import Any
 
@@ -32,7 +33,8 @@ class Account:
             found = f"session is a {type(session).__name__}"
             raise ArgumentError(found, "a boto3.Session or None", "pass boto3.Session(profile_name=...)")
         with asking("starting an AWS session"):
-            self.session = session or boto3.Session()
+            # boto3 itself knows only AWS_DEFAULT_REGION.
+            self.session = session or boto3.Session(region_name=os.environ.get("AWS_REGION") or None)
         if self.session.region_name is None:
             raise CloudError(
                 "no AWS region is set",

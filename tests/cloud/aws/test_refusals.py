@@ -74,6 +74,10 @@ def test_an_account_needs_a_region(monkeypatch: pytest.MonkeyPatch, tmp_path: ob
     with pytest.raises(CloudError, match="no AWS region"):
         Account()
     assert Account(boto3.Session(region_name="eu-west-1")).region == "eu-west-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
+    assert Account().region == "eu-west-2"
+    monkeypatch.setenv("AWS_REGION", "eu-west-3")
+    assert Account().region == "eu-west-3"
     with pytest.raises(ArgumentError, match="session is a str"):
         Account("eu-west-1")
 
