@@ -12,12 +12,15 @@ if TYPE_CHECKING:
     from mri_tumor.cloud.estimator import Estimator
     from mri_tumor.cloud.package import validate_package
     from mri_tumor.cloud.predictor import Predictor
+    from mri_tumor.cloud.storage import download, upload
 
 __all__ = [
     "Estimator",
     "Predictor",
     "deploy",
+    "download",
     "package",
+    "upload",
     "validate_package",
 ]
 
@@ -27,6 +30,8 @@ __getattr__, __dir__ = attach(
         "Estimator": ".estimator",
         "Predictor": ".predictor",
         "deploy": ".endpoint",
+        "download": ".storage",
+        "upload": ".storage",
         "validate_package": ".package",
     },
 )

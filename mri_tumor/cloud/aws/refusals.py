@@ -18,9 +18,22 @@ _KNOWN = {
         "add it to the policy: docs/cloud_policy lists what each step needs",
     ),
     "AuthFailure": ("valid credentials", _KEYS),
+    "BadRequest": ("a request that AWS accepts", f"if the login may have expired, {_LOGIN}"),
+    "BadDigest": (
+        "bytes that arrive as they were sent",
+        "call it again; see to the network if it goes on",
+    ),
     "ExpiredToken": ("credentials that are still valid", _LOGIN),
     "InvalidAccessKeyId": ("an access key that exists", _KEYS),
+    "InvalidObjectState": (
+        "an object that can be read at once",
+        "restore it from its archive first (aws s3api restore-object)",
+    ),
     "InvalidToken": ("a valid session token", _LOGIN),
+    "KMSNotFound": (
+        "a KMS key that exists in the bucket's region",
+        "create it, or pass another one as kms_key",
+    ),
     "KMSInvalidStateException": (
         "a KMS key that is enabled",
         "enable the key, or pass another one as kms_key",
@@ -29,6 +42,10 @@ _KNOWN = {
     "NoSuchKey": ("an object that exists", "check the address"),
     "NoSuchUpload": ("an upload that is in progress", "call it again: it goes on with what is missing"),
     "PermanentRedirect": ("a bucket of this region", "set AWS_REGION to the bucket's region"),
+    "PreconditionFailed": (
+        "an object that nobody writes to",
+        "call it again once it is written",
+    ),
     "RequestTimeTooSkewed": ("a clock within 15 minutes of AWS's", "set this machine's clock"),
     "ResourceInUse": ("a name that is free", "choose another name, or delete what has it"),
     "ResourceLimitExceeded": (
@@ -42,6 +59,7 @@ _KNOWN = {
     "ValidationException": ("a request that AWS accepts", "correct what it names"),
 }
 _ALIASES = {
+    "400": "BadRequest",
     "403": "AccessDenied",
     "404": "NoSuchKey",
     "301": "PermanentRedirect",
@@ -55,9 +73,15 @@ _ALIASES = {
     "InternalServerError": "ServiceUnavailable",
     "InvalidClientTokenId": "InvalidAccessKeyId",
     "InvalidSignatureException": "SignatureDoesNotMatch",
+    "KMS.DisabledException": "KMSInvalidStateException",
+    "KMS.KMSInvalidStateException": "KMSInvalidStateException",
+    "KMS.NotFoundException": "KMSNotFound",
     "Not Found": "NoSuchKey",
+    "NotFoundException": "KMSNotFound",
+    "ResourceNotFoundException": "ResourceNotFound",
     "RequestExpired": "ExpiredToken",
     "RequestLimitExceeded": "Throttling",
+    "RequestTimeout": "ServiceUnavailable",
     "ServiceUnavailableException": "ServiceUnavailable",
     "SlowDown": "Throttling",
     "ThrottlingException": "Throttling",
@@ -101,13 +125,14 @@ def refusal(what: str, error: Exception) -> CloudError:
     return _not_asked(what, error)
 
 
-def code_of(error: Any) -> str:
-    """Return the name under which we know an error of AWS, its own if we know none.
+def code_of(error: Exception) -> str:
+    """Return the name under which we know an error of AWS: its own if we know none, empty if it has none.
 
     Args:
-        error: a botocore `ClientError`.
+        error: what boto3 raised.
     """
-    code = str(error.response.get("Error", {}).get("Code", ""))
+    response = getattr(error, "response", {})
+    code = str(response.get("Error", {}).get("Code", ""))
     return _ALIASES.get(code, code)
 
 
@@ -150,7 +175,18 @@ def _not_asked(what: str, error: Exception) -> CloudError:
             "correct what the message names",
         ),
         (
-            (exceptions.HTTPClientError, exceptions.ConnectionError),
+            exceptions.FlexibleChecksumError,
+            "bytes that arrive as they were sent",
+            "call it again; see to the network if it goes on",
+        ),
+        (
+            (
+                exceptions.HTTPClientError,
+                exceptions.ConnectionError,
+                exceptions.IncompleteReadError,
+                ConnectionError,
+                TimeoutError,
+            ),
             "a connection to AWS",
             "check network, proxy and region, and call it again",
         ),
