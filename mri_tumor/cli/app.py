@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from mri_tumor import __version__
-from mri_tumor.cli import cloud, dataset, demo, evaluate, models
+from mri_tumor.cli import cloud, dataset, demo, evaluate, models, serve
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import NOTICE
 from mri_tumor.progress import to_console
@@ -30,6 +30,7 @@ for command in (
     models.predict,
     models.export,
     models.card,
+    serve.serve,
     cloud.package,
     cloud.deploy,
 ):

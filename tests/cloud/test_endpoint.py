@@ -118,7 +118,7 @@ def predict_and_fail(predictor: cloud.Predictor) -> None:
 
 def test_the_endpoint_is_gone_after_its_context_also_after_an_error(archive: Path) -> None:
     predictor = cloud.deploy(archive)
-    server = predictor._server
+    server = predictor._owned
     assert server.process.poll() is None
     with pytest.raises(ZeroDivisionError):
         predict_and_fail(predictor)
@@ -134,7 +134,7 @@ PARENT = """
 import sys, time
 from mri_tumor import cloud
 predictor = cloud.deploy(sys.argv[1])
-print(predictor._server.process.pid, predictor._server.folder, flush=True)
+print(predictor._owned.process.pid, predictor._owned.folder, flush=True)
 time.sleep(600)
 """
 
