@@ -9,45 +9,97 @@ import tempfile
 import threading
 import time
 import weakref
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from mri_tumor import errors
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import remove
+from mri_tumor.cloud.aws.terms import GivenTerms, Terms, refuse_locally
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
+from mri_tumor.cloud.package import archive_of
 from mri_tumor.cloud.predictor import Predictor
-from mri_tumor.errors import ArgumentError, EndpointError, PackageError
+from mri_tumor.errors import EndpointError
+
+_STARTUP, _REMOTE_STARTUP = 180.0, 1800.0  # seconds
 
 
 def deploy(
-    package: str | Path, *, instance_type: str = LOCAL, startup_timeout: float = 180.0, timeout: float = 60.0
+    package: str | Path,
+    *,
+    instance_type: str = LOCAL,
+    name: str | None = None,
+    output: str | None = None,
+    instance_count: int = 1,
+    memory_mb: int = 4096,
+    max_concurrency: int = 5,
+    asynchronous: bool = False,
+    environment: Mapping[str, str] | None = None,
+    image: str | None = None,
+    startup_timeout: float | None = None,
+    timeout: float = 60.0,
+    threads: int = 4,
+    **terms: Unpack[GivenTerms],
 ) -> Predictor:
     """Start an endpoint from an archive and return the Predictor that owns it.
 
-    Leaving the Predictor's context, or `delete()`, stops it; so does the end of this program.
+    Leaving the Predictor's context, or `delete()`, removes it. The server on this machine also goes with this
+    program; an endpoint on SageMaker stays, and costs money, until it is deleted (`mri-tumor endpoints` lists
+    them). After an exception while it starts nothing is left.
 
     Args:
-        package: a `model.tar.gz` as `package` or an `Estimator` makes it.
-        instance_type: `"local"`: a server on 127.0.0.1, in a process of its own.
-        startup_timeout: seconds until the endpoint must answer.
+        package: a `model.tar.gz` as `package` or an `Estimator` makes it: a path, or `s3://...`.
+        instance_type: `"local"`: a server on 127.0.0.1, in a process of its own; `"ml.<family>.<size>"`:
+            instances on SageMaker; `"serverless"`: SageMaker without instances of our own.
+        name: of the endpoint on SageMaker, which begins with `mri-tumor-` in any case; a new one by default.
+        output: the `s3://` folder for an archive of this machine, and for asynchronous requests and answers.
+        instance_count: how many instances share the requests.
+        memory_mb: of a serverless endpoint, 1024 to 6144.
+        max_concurrency: requests that a serverless endpoint answers at a time.
+        asynchronous: requests and answers go through S3, so that they may be large and take their time.
+        environment: variables for the container.
+        image: the inference image, AWS's TensorFlow image by default.
+        startup_timeout: seconds until the endpoint must answer: 180 here and 1800 on SageMaker by default.
         timeout: seconds that a request may take.
+        threads: requests that the Predictor sends at a time.
+        **terms: on SageMaker `role`, and if need be `subnets`, `security_group_ids`, `kms_key`,
+            `network_isolation`, `tags`, `session`.
 
     Raises:
-        ArgumentError: an argument is of the wrong kind.
+        ArgumentError: an argument is of the wrong kind, or means nothing for the instance type.
         PackageError: the archive cannot be deployed; the error lists why.
+        CloudError: AWS refused.
         EndpointError: the endpoint did not start; the error shows the end of its log.
     """
-    check_instance_type(instance_type)
-    if not isinstance(package, str | Path):
-        found = f"the package is a {type(package).__name__}"
-        raise ArgumentError(found, "the path of a model.tar.gz", "build one with mri_tumor.cloud.package")
-    if not Path(package).is_file():
-        raise PackageError(
-            f"there is no file {package}", "a model.tar.gz", "build one with mri_tumor.cloud.package"
-        )
-    server = LocalServer(Path(package).resolve(), startup_timeout)
-    return Predictor(server.url, timeout=timeout, server=server)
+    check_instance_type(instance_type, serverless=True)
+    remote = {
+        "name": name,
+        "output": output,
+        "environment": environment,
+        "image": image,
+        "asynchronous": asynchronous or None,
+        "instance_count": None if instance_count == 1 else instance_count,
+    }
+    if instance_type == LOCAL:
+        refuse_locally({key: value for key, value in remote.items() if value is not None} | dict(terms))
+        with archive_of(package) as archive:
+            server = LocalServer(archive, startup_timeout or _STARTUP)
+        return Predictor(server.url, timeout=timeout, threads=threads, owned=server)
+    from mri_tumor.cloud.aws.deployment import deploy_remotely
+    from mri_tumor.cloud.aws.hosting import Plan
+
+    plan = Plan(
+        instance_type,
+        instance_count,
+        memory_mb,
+        max_concurrency,
+        asynchronous,
+        environment,
+        startup_timeout or _REMOTE_STARTUP,
+    )
+    endpoint = deploy_remotely(package, plan, Terms.of(terms), name=name, output=output, image=image)
+    return Predictor(endpoint.name, timeout=timeout, threads=threads, owned=endpoint)
 
 
 class LocalServer:

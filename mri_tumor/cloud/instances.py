@@ -1,25 +1,33 @@
 """Where jobs and endpoints can run."""
 
+import re
+
 from mri_tumor.errors import ArgumentError
 
 LOCAL = "local"
+SERVERLESS = "serverless"
+
+_INSTANCE = re.compile(r"ml\.[a-z0-9-]+\.[a-z0-9-]+")
 
 
-def check_instance_type(instance_type: str) -> None:
-    """Refuse what this release cannot run on.
+def check_instance_type(instance_type: str, *, serverless: bool = False) -> None:
+    """Refuse what nothing runs on.
+
+    Args:
+        instance_type: `"local"`, `"ml.<family>.<size>"`, or `"serverless"` where that is allowed.
+        serverless: whether it is.
 
     Raises:
-        ArgumentError: `instance_type` is not `"local"`.
+        ArgumentError: it is something else.
 
     >>> check_instance_type("local")
+    >>> check_instance_type("ml.g5.xlarge")
     """
-    if instance_type == LOCAL:
+    known = (LOCAL, SERVERLESS) if serverless else (LOCAL,)
+    if instance_type in known or (isinstance(instance_type, str) and _INSTANCE.fullmatch(instance_type)):
         return
-    if isinstance(instance_type, str) and instance_type.startswith("ml."):
-        raise ArgumentError(
-            f"instance_type is {instance_type!r}: this release runs jobs and endpoints on this machine only,"
-            " SageMaker itself comes with a later release",
-            f"{LOCAL!r}",
-            f"pass instance_type={LOCAL!r}; the package it makes can be deployed on SageMaker as it is",
-        )
-    raise ArgumentError(f"instance_type is {instance_type!r}", f"{LOCAL!r}", f"pass instance_type={LOCAL!r}")
+    raise ArgumentError(
+        f"instance_type is {instance_type!r}",
+        f"{', '.join(map(repr, known))}, or an instance type of SageMaker such as 'ml.m5.xlarge'",
+        f"pass instance_type={LOCAL!r} for this machine",
+    )

@@ -4,14 +4,18 @@ import csv
 import json
 import logging
 import os
+import queue
+import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import pack
+from mri_tumor.cloud.container.job import METRICS
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import write_text
 
@@ -36,44 +40,123 @@ class LocalJob:
         self.base = self.folder / "ml"
         self.archive = self.folder / "model.tar.gz"
         self.log = self.folder / "log.txt"
+        self._child: subprocess.Popen[bytes] | None = None
+        self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._stopped = False
 
-    def run(self, channels: Mapping[str, Path], hyperparameters: Mapping[str, str], *, logs: bool) -> None:
-        """Run the job to its end.
+    def start(
+        self,
+        channels: Mapping[str, Path],
+        hyperparameters: Mapping[str, str],
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Start the job and return at once.
 
         Args:
             channels: name -> an existing folder or file.
             hyperparameters: name -> value as text, as the platform keeps them.
-            logs: whether the job's lines are logged here too, as they come.
-
-        Raises:
-            TrainingError: the job failed; the error holds the reason it gave.
+            environment: more variables for the job.
         """
         self._prepare()
         places = {name: self._place(name, path) for name, path in channels.items()}
         self._write_configuration(places, hyperparameters)
         command = [part for name, value in hyperparameters.items() for part in (f"--{name}", value)]
-        environment = self._environment(places, hyperparameters, command)
+        variables = self._environment(places, hyperparameters, command) | dict(environment or {})
         with self.log.open("ab") as log:
             # The job's own lines come on standard output; TensorFlow's chatter goes straight to the file.
-            child = process.start(
-                [str(_ENTRY), *command], environment=environment, stdout=subprocess.PIPE, stderr=log
+            self._child = process.start(
+                [str(_ENTRY), *command], environment=variables, stdout=subprocess.PIPE, stderr=log
             )
-            try:
-                _follow(child, log, logs)
-                status = child.wait()
-            finally:
-                # After an exception, Ctrl-C too, nothing is left running; the checkpoints stay.
-                process.stop(child)
+        self._follower = threading.Thread(target=self._follow, name=self.folder.name, daemon=True)
+        self._follower.start()
+
+    @property
+    def status(self) -> str:
+        """`"InProgress"`, `"Completed"`, `"Failed"` or `"Stopped"`, the words of the platform."""
+        if self._child is None:
+            return "Completed" if self.archive.is_file() else "Failed"
+        status = self._child.poll()
+        if status is None:
+            return "InProgress"
+        return "Stopped" if self._stopped else "Failed" if status else "Completed"
+
+    def wait(self, *, logs: bool = True) -> None:
+        """Follow the job to its end, and pack what it leaves.
+
+        Args:
+            logs: whether the job's lines are logged here too, as they come.
+
+        Raises:
+            TrainingError: the job failed or was stopped; the error holds the reason.
+        """
+        if self._child is None:
+            return
+        try:
+            while (line := self._lines.get()) is not None:
+                if logs:
+                    logger.info("%s", line)
+            status = self._child.wait()
+        finally:
+            # After an exception, Ctrl-C too, nothing is left running; the checkpoints stay.
+            process.stop(self._child)
+        if self._stopped:
+            raise TrainingError(
+                f"job {self.folder.name} was stopped",
+                "a job that runs to its end",
+                "fit again with the same job_name: it goes on from its checkpoints",
+            )
         if status != 0:
             raise self._failed(status)
         pack(self.base / "model", self.archive)
+        self._child = None
+
+    def stop(self) -> None:
+        """Stop the job; one that has ended stays as it is."""
+        if self._child is not None and self._child.poll() is None:
+            self._stopped = True
+            process.stop(self._child)
+
+    @property
+    def model_data(self) -> Path:
+        """The path of the finished job's `model.tar.gz`.
+
+        Raises:
+            TrainingError: the job has not ended well.
+        """
+        if not self.archive.is_file():
+            raise TrainingError(
+                f"job {self.folder.name} has left no model", "a finished job", "call wait() first"
+            )
+        return self.archive
+
+    def metrics(self) -> dict[str, float]:
+        """Return the value of each of `METRICS` that the job printed last, as SageMaker reads them."""
+        text = self.log.read_text(encoding="utf-8", errors="replace")
+        found = {name: re.findall(expression, text) for name, expression in METRICS.items()}
+        return {name: float(values[-1]) for name, values in found.items() if values}
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self.folder.name
+
+    @property
+    def inputs(self) -> Path:
+        """Where what the job reads lies, if it is fetched for it."""
+        return self.base / "input" / "fetched"
+
+    def _follow(self) -> None:
+        """Keep the job's lines, in its log and for `wait`, so that its pipe never fills."""
+        with self.log.open("ab") as log:
+            for line in (self._child.stdout if self._child else None) or ():
+                log.write(line)
+                log.flush()
+                self._lines.put(line.decode("utf-8", "replace").rstrip())
+        self._lines.put(None)
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows of `history.csv`: one an epoch."""
-        with (self.base / "output" / "data" / "history.csv").open(encoding="utf-8", newline="") as file:
-            return [
-                {name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)
-            ]
+        return read_history(self.base / "output" / "data" / "history.csv")
 
     def _prepare(self) -> None:
         self.archive.unlink(missing_ok=True)
@@ -141,10 +224,7 @@ class LocalJob:
         )
 
 
-def _follow(child: subprocess.Popen[bytes], log: BinaryIO, logs: bool) -> None:
-    """Keep the job's lines, and log them as they come."""
-    for line in child.stdout or ():
-        log.write(line)
-        log.flush()
-        if logs:
-            logger.info("%s", line.decode("utf-8", "replace").rstrip())
+def read_history(path: Path) -> list[dict[str, float]]:
+    """Return the rows of a `history.csv`, with the columns that each has."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

@@ -1,10 +1,12 @@
 """Packages: the `model.tar.gz` that an endpoint is made from, here and on SageMaker."""
 
+import contextlib
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mri_tumor.cloud.archive import Limits, pack, refused, unpack
 from mri_tumor.errors import ArgumentError, PackageError
@@ -128,16 +130,53 @@ def unpack_package(path: str | Path, folder: str | Path, *, limits: Limits | Non
     return manifest
 
 
-def classifier_of(path: str | Path) -> "Classifier":
+@contextlib.contextmanager
+def archive_of(package: str | Path, *, session: Any = None) -> Iterator[Path]:
+    """Yield the path of an archive on this machine; one in S3 is fetched, and goes with the block.
+
+    Args:
+        package: a path, or `s3://.../model.tar.gz`.
+        session: a `boto3.Session`, for S3.
+
+    Raises:
+        ArgumentError: it is neither.
+        PackageError: there is no such file.
+        CloudError: it cannot be fetched.
+    """
+    if not isinstance(package, str | Path):
+        found = f"the package is a {type(package).__name__}"
+        raise ArgumentError(found, "the path of a model.tar.gz", "build one with mri_tumor.cloud.package")
+    if str(package).startswith("s3://"):
+        from mri_tumor.cloud.aws.objects import fetched
+
+        with fetched(str(package), session=session) as path:
+            yield path
+        return
+    if not Path(package).is_file():
+        raise PackageError(
+            f"there is no file {package}", "a model.tar.gz", "build one with mri_tumor.cloud.package"
+        )
+    yield Path(package).resolve()
+
+
+def classifier_of(path: str | Path, *, session: Any = None) -> "Classifier":
     """Load the classifier that an archive holds.
+
+    Args:
+        path: of the archive, or `s3://.../model.tar.gz`.
+        session: a `boto3.Session`, for S3.
 
     Raises:
         PackageError: the archive cannot be used, or holds no classifier.
+        CloudError: it cannot be fetched.
     """
     from mri_tumor.models.classifier import Classifier
 
-    with tempfile.TemporaryDirectory(prefix="mri_tumor-classifier-") as temporary:
-        unpack_package(path, temporary)
+    with (
+        archive_of(path, session=session) as archive,
+        tempfile.TemporaryDirectory(prefix="mri_tumor-classifier-") as temporary,
+    ):
+        unpack_package(archive, temporary)
         kept = Path(temporary) / CLASSIFIER
         if not kept.is_dir():
             raise PackageError(

@@ -3,7 +3,8 @@
 import dataclasses
 import io
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -11,20 +12,26 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from mri_tumor.cloud.connection import Connection, check_size
-from mri_tumor.cloud.container.bodies import MAX_BODY
+from mri_tumor.cloud.aws.names import is_name
+from mri_tumor.cloud.connection import Connection
 from mri_tumor.cloud.container.inference import DIGEST_KEY, JSON_TYPE, NPY_TYPE
+from mri_tumor.cloud.transport import Transport, check_size, in_order
 from mri_tumor.errors import ArgumentError, EndpointError, ManifestMismatch, ReadError
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.prediction import Prediction
+from mri_tumor.progress import track
 
 if TYPE_CHECKING:
+    from mri_tumor.cloud.aws.hosting import RemoteEndpoint
     from mri_tumor.dataset.preprocess import Preprocess
 
+logger = logging.getLogger(__name__)
+
 _HEADER = 256  # bytes that an npy header takes, at most
+_ASYNC = 900.0  # seconds
 
 
-class Server(Protocol):
+class Owned(Protocol):
     """What a Predictor may own."""
 
     def stop(self) -> None:
@@ -32,29 +39,49 @@ class Server(Protocol):
 
 
 class Predictor:
-    """A client of an endpoint.
+    """A client of an endpoint, on this machine or on SageMaker.
 
-    It asks the endpoint for its manifest, prepares pictures as that says, and packs as many of them into a
-    request as fit below 6 MiB. Used as a context manager it deletes the endpoint at the end, also after an
-    exception.
+    It asks the endpoint for its manifest, prepares pictures as that says, packs as many of them into a
+    request as the endpoint takes, and sends several requests at a time. Used as a context manager, the
+    Predictor that `deploy` returned deletes its endpoint at the end, also after an exception; another one
+    lets it go.
 
     Args:
-        name: `http://127.0.0.1:PORT`, the name of an endpoint on this machine.
-        timeout: seconds that a request may take.
-        server: what `delete` stops; `deploy` passes it. Without it the endpoint belongs to somebody else.
+        name: the name of an endpoint on SageMaker, or `http://127.0.0.1:PORT` for one on this machine.
+        timeout: seconds that a request may take. An asynchronous endpoint gets at least 15 minutes.
+        threads: requests at a time.
+        session: a `boto3.Session`, for an endpoint on SageMaker.
+        owned: what `delete` stops; `deploy` passes it. Without it the endpoint belongs to somebody else.
 
     Raises:
-        ArgumentError: the name is none of an endpoint on this machine.
+        ArgumentError: the name is none of an endpoint.
+        MissingExtra: the name is one on SageMaker, and boto3 is not installed.
+        CloudError: there is no such endpoint on SageMaker, or AWS refused.
     """
 
-    def __init__(self, name: str, *, timeout: float = 60.0, server: Server | None = None) -> None:
-        if not isinstance(name, str):
-            found = f"the endpoint's name is a {type(name).__name__}"
-            raise ArgumentError(found, "http://127.0.0.1:PORT", "pass the name as text")
+    def __init__(
+        self,
+        name: str,
+        *,
+        timeout: float = 60.0,
+        threads: int = 4,
+        session: Any = None,
+        owned: Owned | None = None,
+    ) -> None:
+        if not isinstance(name, str) or not (":" in name or is_name(name)):
+            raise ArgumentError(
+                f"the endpoint's name is {name!r}",
+                "the name of an endpoint on SageMaker, or http://127.0.0.1:PORT for one on this machine",
+                "pass Predictor.name of a running endpoint, or start one with mri_tumor.cloud.deploy",
+            )
+        if not isinstance(threads, int) or not 1 <= threads <= 64:
+            raise ArgumentError(f"threads is {threads!r}", "a whole number, 1 to 64", "change it")
         self.name = name.rstrip("/")
-        self._connection = Connection(self.name, timeout)
-        self._server = server
-        self._deleted = False
+        self.threads = threads
+        self._owned = owned
+        self._endpoint = None if ":" in name else _remote(self.name, session, owned)
+        self._transport = _transport(self.name, self._endpoint, timeout)
+        self._closed = ""
 
     @cached_property
     def manifest(self) -> Manifest:
@@ -94,15 +121,18 @@ class Predictor:
         from mri_tumor.dataset.inputs import batches
 
         preprocess = self.preprocess
-        check_size(preprocess.size**2 + _HEADER)
-        most = (MAX_BODY - _HEADER) // preprocess.size**2
+        most = (self._transport.max_body - _HEADER) // preprocess.size**2
         attributes = f"{DIGEST_KEY}={preprocess.digest}"
-        found: list[Prediction] = []
-        for ids, pictures in batches(images, preprocess, batch_size=most):
-            body = io.BytesIO()
-            np.save(body, np.ascontiguousarray(pictures), allow_pickle=False)
-            found += self._predictions(ids, self._post(body.getvalue(), NPY_TYPE, attributes))
-        return found
+
+        def requests() -> Iterator[_Request]:
+            for ids, pictures in batches(images, preprocess, batch_size=most):
+                body = io.BytesIO()
+                np.save(body, np.ascontiguousarray(pictures), allow_pickle=False)
+                yield _Request(ids, body.getvalue(), NPY_TYPE, attributes)
+
+        check_size(preprocess.size**2 + _HEADER, self._transport.max_body)
+        count = _count(images)
+        return self._answers(requests(), None if count is None else -(-count // most))
 
     def predict_raw(self, pictures: Any) -> list[Prediction]:
         """Send JPEG or PNG files as they are, one a request: the endpoint's own preprocessing answers.
@@ -118,17 +148,32 @@ class Predictor:
             ReadError: a file cannot be read, or is neither JPEG nor PNG.
             EndpointError: the endpoint refused a request or cannot be reached.
         """
-        found: list[Prediction] = []
-        for name, data in _files(pictures):
-            found += self._predictions([name], self._post(data, _type_of(data, name)))
-        return found
+        requests = (_Request([name], data, _type_of(data, name)) for name, data in _files(pictures))
+        return self._answers(requests, _count(pictures))
+
+    def close(self) -> None:
+        """Let the endpoint go; it goes on."""
+        self._closed = self._closed or "closed"
+        self._transport.close()
 
     def delete(self) -> None:
-        """Stop the endpoint if this Predictor owns it, else only let it go; a second call does nothing."""
-        self._deleted = True
-        self._connection.close()
-        if self._server is not None:
-            self._server.stop()
+        """Remove the endpoint; a second call does nothing.
+
+        On SageMaker that is the endpoint, its configuration and its model, whoever created them. An endpoint
+        on this machine goes with the Predictor that `deploy` returned, and with no other.
+
+        Raises:
+            EndpointError: what could not be removed; or an endpoint on this machine belongs to somebody else.
+        """
+        owned = self._owned or self._endpoint
+        if owned is None:
+            found = f"{self.name} was started by another program"
+            raise EndpointError(
+                found, "an endpoint that this Predictor owns", "stop it there; close() lets it go"
+            )
+        self._closed = "deleted"
+        self._transport.close()
+        owned.stop()
 
     def __enter__(self) -> Self:
         return self
@@ -136,16 +181,41 @@ class Predictor:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.delete()
+        if self._owned is None:
+            self.close()
+            return
+        try:
+            self.delete()
+        except EndpointError as left:
+            if error is None:
+                raise
+            # The first error says what happened; what is left stands beside it.
+            error.add_note(str(left))
+            logger.error("%s", left)
 
     def __repr__(self) -> str:
         return f"Predictor({self.name!r})"
 
     def _post(self, body: bytes, content_type: str, attributes: str = "") -> Any:
-        if self._deleted:
-            found = f"{self.name} was deleted"
+        if self._closed:
+            found = f"{self.name} was {self._closed}"
             raise EndpointError(found, "a running endpoint", "deploy the package again", code=410)
-        return self._connection.post(body, content_type, attributes)
+        check_size(len(body), self._transport.max_body)
+        return self._transport.post(body, content_type, attributes)
+
+    def _answers(self, requests: Iterator["_Request"], total: int | None) -> list[Prediction]:
+        """Send requests, several at a time, and return the predictions in the order of the pictures."""
+
+        def answer(request: _Request) -> list[Prediction]:
+            return self._predictions(
+                request.ids, self._post(request.body, request.content_type, request.attributes)
+            )
+
+        _ = self.labels  # asked for once, before the threads need it
+        answers: Iterable[Any] = in_order(answer, requests, threads=self.threads)
+        if total is None or total > 1:
+            answers = track(answers, f"predicting with {self.name}", total)
+        return [one for _, found in answers for one in found]
 
     def _predictions(self, ids: list[str], answer: Any) -> list[Prediction]:
         """Check an answer and give the predictions the ids they have on our side."""
@@ -164,6 +234,44 @@ class Predictor:
             what = f"{self.name} answered {len(found)} predictions for {len(ids)} pictures"
             raise EndpointError(what, "one a picture", "look at the endpoint's log")
         return [dataclasses.replace(one, id=name) for one, name in zip(found, ids, strict=True)]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Request:
+    """What is sent, and the ids of the pictures in it."""
+
+    ids: list[str]
+    body: bytes
+    content_type: str
+    attributes: str = ""
+
+
+def _remote(name: str, session: Any, owned: Any) -> "RemoteEndpoint":
+    """Return the endpoint of a name on SageMaker."""
+    from mri_tumor.cloud.aws.account import Account
+    from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+
+    if isinstance(owned, RemoteEndpoint):
+        return owned
+    endpoint = RemoteEndpoint(Account(session), name)
+    endpoint.describe()
+    return endpoint
+
+
+def _transport(name: str, endpoint: "RemoteEndpoint | None", timeout: float) -> Transport:
+    if endpoint is None:
+        return Connection(name, timeout)
+    from mri_tumor.cloud.aws.runtime import AsyncRuntime, Runtime
+
+    return AsyncRuntime(endpoint, max(timeout, _ASYNC)) if endpoint.answers else Runtime(endpoint)
+
+
+def _count(images: Any) -> int | None:
+    """Return how many pictures these are, as far as that can be seen without reading them."""
+    if isinstance(images, str | Path | bytes) or (isinstance(images, np.ndarray) and images.ndim < 4):
+        return 1
+    countable = isinstance(images, list | tuple | np.ndarray) or hasattr(images, "ids")
+    return len(images) if countable else None
 
 
 def _files(pictures: Any) -> Iterator[tuple[str, bytes]]:

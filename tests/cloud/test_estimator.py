@@ -1,13 +1,14 @@
 import json
 import logging
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from mri_tumor import cloud, dataset
-from mri_tumor.cloud.estimator import _new_name
+from mri_tumor.cloud.aws.names import new_name
 from mri_tumor.errors import ArgumentError, TrainingError
 
 
@@ -117,13 +118,45 @@ def test_an_interrupted_job_ends_and_goes_on_when_fitted_again(
     assert [row["epoch"] for row in estimator.history] == list(range(12))
 
 
-@pytest.mark.parametrize("kind", ["ml.m5.large", "ml.g4dn.xlarge"])
-def test_sagemaker_itself_comes_later(kind: str, archive: Path) -> None:
-    for use in (cloud.Estimator, lambda kind: cloud.deploy(archive, instance_type=kind)):
-        with pytest.raises(ArgumentError, match=r"this machine only.*later release"):
-            use(kind)
-    with pytest.raises(ArgumentError, match="'gpu'"):
-        cloud.Estimator("gpu")
+@pytest.mark.parametrize("kind", ["gpu", "ml.m5", "", None, "serverless"])
+def test_jobs_run_on_known_kinds_of_machines(kind: object) -> None:
+    with pytest.raises(ArgumentError, match="instance_type is"):
+        cloud.Estimator(kind)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"spot": True},
+        {"instance_count": 2},
+        {"role": "arn:aws:iam::123456789012:role/r"},
+        {"kms_key": "k"},
+        {"input_mode": "FastFile"},
+        {"max_run": 60},
+    ],
+)
+def test_what_only_sagemaker_honours_is_refused_here(options: dict, archive: Path) -> None:
+    with pytest.raises(ArgumentError, match=f"{next(iter(options))} cannot be honoured"):
+        cloud.Estimator(**options)
+    with pytest.raises(ArgumentError, match="name, output, role cannot be honoured"):
+        cloud.deploy(archive, name="a", output="s3://bucket/x", role="r")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"instance_count": 0}, "instance_count is 0"),
+        ({"input_mode": "Pipe"}, "'FastFile'"),
+        ({"max_wait": 7200}, "spot=True"),
+        ({"spot": True, "max_run": 7200, "max_wait": 3600}, "at least max_run"),
+        ({"max_run": 29 * 24 * 3600}, "28 days"),
+        ({"environment": {"a-b": "1"}}, "environment is"),
+        ({"environment": {"A": 1}}, "environment is"),
+    ],
+)
+def test_machines_have_limits(options: dict, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        cloud.Estimator("ml.m5.large", output="s3://bucket/x", **options)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +183,7 @@ def test_job_names_of_the_platform(name: object) -> None:
 
 
 def test_new_names_differ_and_fit() -> None:
-    names = {_new_name() for _ in range(100)}
+    names = {new_name() for _ in range(100)}
     assert len(names) == 100
     for name in names:
         assert cloud.Estimator(job_name=name).job_name == name
@@ -162,7 +195,6 @@ def test_new_names_differ_and_fit() -> None:
         (lambda inputs: inputs.pop("train"), r"\['validation'\]"),
         (lambda inputs: inputs.pop("validation"), r"\['train'\]"),
         (lambda inputs: inputs.update(train="missing"), "'train' is 'missing'"),
-        (lambda inputs: inputs.update(train="s3://bucket/train"), "s3:// comes with a later release"),
         (lambda inputs: inputs.update({"a b": inputs["train"]}), "'a b'"),
         (lambda inputs: inputs.update(train=3), "'train' is '3'"),
     ],
@@ -184,9 +216,43 @@ def test_before_a_job_has_ended_there_is_nothing_to_deploy() -> None:
         estimator.classifier,
         estimator.deploy,
         lambda: estimator.history,
+        lambda: estimator.status,
+        estimator.wait,
+        estimator.stop,
     ):
         with pytest.raises(TrainingError, match="call fit"):
             use()
+
+
+def test_variables_reach_the_job_and_its_end_can_be_waited_for(
+    shards: dict[str, Path], tmp_path: Path
+) -> None:
+    settings = {"model": "small_cnn", "width": 2, "epochs": 1, "batch_size": 8, "augment": False}
+    variables = {"MRI_TUMOR_TEST": "there"}
+    estimator = cloud.Estimator(hyperparameters=settings, output=tmp_path, environment=variables)
+    estimator.fit(shards, wait=False)
+    assert estimator.status == "InProgress"
+    environ = Path(f"/proc/{estimator._job._child.pid}/environ")
+    if environ.is_file():
+        deadline = time.monotonic() + 10
+        while not (found := environ.read_bytes()) and time.monotonic() < deadline:
+            time.sleep(0.05)  # the system fills it a moment after the start
+        assert b"MRI_TUMOR_TEST=there" in found
+    estimator.wait()
+    assert estimator.status == "Completed"
+    assert estimator.model_data.is_file()
+    assert estimator.metrics["loss"] == pytest.approx(estimator.history[-1]["loss"], rel=1e-3)
+
+
+def test_a_stopped_job_leaves_no_model_and_says_so(shards: dict[str, Path], tmp_path: Path) -> None:
+    estimator = cloud.Estimator(hyperparameters={"epochs": 500}, output=tmp_path, job_name="long")
+    estimator.fit(shards, wait=False)
+    estimator.stop()
+    assert estimator.status == "Stopped"
+    with pytest.raises(TrainingError, match=r"job long was stopped.*same job_name"):
+        estimator.wait()
+    with pytest.raises(TrainingError, match="has left no model"):
+        _ = estimator.model_data
 
 
 def test_a_failed_job_says_why(shards: dict[str, Path], tmp_path: Path) -> None:
@@ -195,5 +261,6 @@ def test_a_failed_job_says_why(shards: dict[str, Path], tmp_path: Path) -> None:
         estimator.fit(shards, logs=False)
     assert str(tmp_path / "failing" / "log.txt") in str(caught.value)
     assert not (tmp_path / "failing" / "model.tar.gz").exists()
-    with pytest.raises(TrainingError, match="call fit"):
+    assert estimator.status == "Failed"
+    with pytest.raises(TrainingError, match="has left no model"):
         _ = estimator.model_data

@@ -22,8 +22,21 @@ def test_another_client_may_attach_and_does_not_own(endpoint: cloud.Predictor) -
         assert other.name == endpoint.name
         first = other.predict(picture(1))
     assert endpoint.predict(picture(1)) == first
-    with pytest.raises(EndpointError, match="was deleted"):
+    with pytest.raises(EndpointError, match="was closed") as caught:
         other.predict(picture(1))
+    assert caught.value.code == 410
+
+
+def test_an_endpoint_of_another_program_is_not_deleted(endpoint: cloud.Predictor) -> None:
+    with pytest.raises(EndpointError, match=r"started by another program.*close\(\)"):
+        cloud.Predictor(endpoint.name).delete()
+    assert len(endpoint.predict(picture(1))) == 1
+
+
+@pytest.mark.parametrize("threads", [0, 65, 1.5, "four"])
+def test_threads_are_counted(endpoint: cloud.Predictor, threads: object) -> None:
+    with pytest.raises(ArgumentError, match="1 to 64"):
+        cloud.Predictor(endpoint.name, threads=threads)  # type: ignore[arg-type]
 
 
 def test_more_pictures_than_fit_into_one_request(endpoint: cloud.Predictor) -> None:
@@ -96,9 +109,9 @@ def test_an_error_of_the_endpoint_keeps_its_number(endpoint: cloud.Predictor) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["endpoint-1", "https://127.0.0.1:1", "http://example.org", "http://10.0.0.1:80", "", 3]
+    "name", ["https://127.0.0.1:1", "http://example.org", "http://10.0.0.1:80", "", "a b", "a_b", 3]
 )
-def test_only_endpoints_on_this_machine(name: object) -> None:
+def test_names_that_are_none_of_an_endpoint(name: object) -> None:
     with pytest.raises(ArgumentError, match=r"127\.0\.0\.1"):
         cloud.Predictor(name)  # type: ignore[arg-type]
 
@@ -167,7 +180,7 @@ def other() -> Iterator[Start]:
 
     yield start
     for predictor in predictors:
-        predictor.delete()
+        predictor.close()
     for server in servers:
         server.shutdown()
         server.server_close()

@@ -1,0 +1,313 @@
+"""An endpoint on SageMaker: model, configuration and endpoint, made and removed together."""
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from mri_tumor.cloud.aws.account import Account
+from mri_tumor.cloud.aws.logs import last_events
+from mri_tumor.cloud.aws.refusals import asking
+from mri_tumor.cloud.aws.terms import Terms
+from mri_tumor.cloud.container.bodies import MAX_BODY
+from mri_tumor.cloud.instances import SERVERLESS
+from mri_tumor.errors import ArgumentError, CloudError, EndpointError
+
+logger = logging.getLogger(__name__)
+
+ASYNC_BODY = 64 * 2**20
+"""The largest request in bytes that we send to an asynchronous endpoint; SageMaker would take 1 GB."""
+
+SERVERLESS_BODY = 4_000_000
+"""The largest request in bytes of a serverless endpoint: SageMaker's limit."""
+
+_VARIANT = "AllTraffic"
+_ROOM = 54  # characters of the endpoint's name that the names of its parts begin with
+_GROUP = "/aws/sagemaker/Endpoints/{name}"
+_PAUSE = 5.0  # seconds between two looks at something that takes minutes
+_REMOVAL = 1800.0  # seconds that an endpoint may take until it can be deleted
+_BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an endpoint is made of.
+
+    Args:
+        instance_type: `"ml.<family>.<size>"` or `"serverless"`.
+        instance_count: how many instances share the requests.
+        memory_mb: of a serverless endpoint: 1024 to 6144 in steps of 1024.
+        max_concurrency: requests that a serverless endpoint answers at a time, 1 to 200.
+        asynchronous: whether requests and answers go through S3.
+        environment: of the container.
+        startup_timeout: seconds until the endpoint must be in service.
+
+    Raises:
+        ArgumentError: a value is outside its range, or the kinds are mixed.
+
+    >>> Plan("ml.m5.large").variant("m")["InitialInstanceCount"]
+    1
+    """
+
+    instance_type: str
+    instance_count: int = 1
+    memory_mb: int = 4096
+    max_concurrency: int = 5
+    asynchronous: bool = False
+    environment: Mapping[str, str] | None = None
+    startup_timeout: float = 1800.0
+
+    def __post_init__(self) -> None:
+        checks = [
+            (self.memory_mb in range(1024, 6145, 1024), "memory_mb", "1024 to 6144 in steps of 1024"),
+            (1 <= self.max_concurrency <= 200, "max_concurrency", "1 to 200"),
+            (self.instance_count >= 1, "instance_count", "a whole number from 1"),
+            (not (self.serverless and self.instance_count > 1), "instance_count", "1 with 'serverless'"),
+            (not (self.serverless and self.asynchronous), "asynchronous", "False with 'serverless'"),
+        ]
+        for good, name, expected in checks:
+            if not good:
+                raise ArgumentError(f"{name} is {getattr(self, name)!r}", expected, "change it")
+
+    @property
+    def serverless(self) -> bool:
+        """Whether no instance is named."""
+        return self.instance_type == SERVERLESS
+
+    def variant(self, name: str) -> dict[str, Any]:
+        """Return the one variant of the endpoint, as `create_endpoint_config` takes it."""
+        common = {"VariantName": _VARIANT, "ModelName": name}
+        if self.serverless:
+            limits = {"MemorySizeInMB": self.memory_mb, "MaxConcurrency": self.max_concurrency}
+            return {**common, "ServerlessConfig": limits}
+        return {
+            **common,
+            "InstanceType": self.instance_type,
+            "InitialInstanceCount": self.instance_count,
+            "InitialVariantWeight": 1.0,
+        }
+
+
+class RemoteEndpoint:
+    """An endpoint with its configuration and its model.
+
+    Args:
+        account: where it is.
+        name: of the endpoint.
+        parts: the name of its configuration and its model, if they were created with it: nothing else has
+            that name, so what bears it may be deleted.
+    """
+
+    def __init__(self, account: Account, name: str, parts: str | None = None) -> None:
+        self.account = account
+        self.name = name
+        self._parts = parts
+        self._client = account.client("sagemaker")
+        self._card: dict[str, Any] | None = None
+        self._config: dict[str, Any] | None = None
+
+    @classmethod
+    def create(
+        cls, name: str, data: str, image: str, plan: Plan, terms: Terms, *, answers: str | None = None
+    ) -> "RemoteEndpoint":
+        """Create the three and wait until the endpoint is in service; after any exception all are removed.
+
+        Args:
+            name: of the endpoint.
+            data: `s3://.../model.tar.gz`.
+            image: the inference image.
+            plan: what it is made of.
+            terms: the terms it runs on.
+            answers: the `s3://` folder of an asynchronous endpoint's answers.
+
+        Raises:
+            CloudError: AWS refused.
+            EndpointError: the endpoint did not start; the error shows the end of its log.
+        """
+        endpoint = cls(terms.account, name, f"{name[:_ROOM]}-{secrets.token_hex(4)}")
+        try:
+            with asking(f"creating the endpoint {name}"):
+                endpoint._create(data, image, plan, terms, answers)
+            endpoint._wait(plan.startup_timeout)
+        except BaseException as error:
+            endpoint._remove_after(error)
+            raise
+        return endpoint
+
+    def _create(self, data: str, image: str, plan: Plan, terms: Terms, answers: str | None) -> None:
+        environment = dict(plan.environment or {})
+        if answers:
+            environment.setdefault("MRI_TUMOR_MAX_BODY", str(ASYNC_BODY))
+        self._client.create_model(
+            ModelName=self._parts,
+            ExecutionRoleArn=terms.role,
+            PrimaryContainer={"Image": image, "ModelDataUrl": data, "Environment": environment},
+            EnableNetworkIsolation=terms.network_isolation,
+            Tags=terms.tag_list,
+            **terms.vpc,
+        )
+        options: dict[str, Any] = {"KmsKeyId": terms.kms_key} if terms.kms_key and not plan.serverless else {}
+        if answers:
+            place = {"S3OutputPath": f"{answers}/answers", "S3FailurePath": f"{answers}/failures"}
+            if terms.kms_key:
+                place["KmsKeyId"] = terms.kms_key
+            options["AsyncInferenceConfig"] = {"OutputConfig": place}
+        self._client.create_endpoint_config(
+            EndpointConfigName=self._parts,
+            ProductionVariants=[plan.variant(str(self._parts))],
+            Tags=terms.tag_list,
+            **options,
+        )
+        self._client.create_endpoint(
+            EndpointName=self.name, EndpointConfigName=self._parts, Tags=terms.tag_list
+        )
+
+    def _wait(self, timeout: float) -> None:
+        """Wait until the endpoint is in service, with a log line for each state."""
+        start, shown = time.monotonic(), ""
+        while True:
+            card = self.describe()
+            status = card["EndpointStatus"]
+            seconds = time.monotonic() - start
+            if status != shown:
+                logger.info("endpoint %s: %s after %.0f s", self.name, status, seconds)
+                shown = status
+            if status == "InService":
+                return
+            if status not in _BUSY or seconds > timeout:
+                raise self._not_started(status, card.get("FailureReason"), seconds)
+            time.sleep(_PAUSE)
+
+    def _not_started(self, status: str, reason: str | None, seconds: float) -> EndpointError:
+        lines = last_events(self.account, _GROUP.format(name=self.name))
+        return EndpointError(
+            f"the endpoint {self.name} is {status} after {seconds:.0f} s"
+            + (f": {reason}" if reason else "")
+            + (f". The end of its log:\n{lines}" if lines else ""),
+            "an endpoint in service",
+            "mend what the reason names and deploy again; pass a longer startup_timeout if it was starting",
+            code=503,
+        )
+
+    def _remove_after(self, error: BaseException) -> None:
+        """Remove what an exception left half-made; what cannot be removed is named beside that exception."""
+        try:
+            self.stop()
+        except (CloudError, EndpointError) as left:
+            error.add_note(str(left))
+            logger.error("%s", left)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what AWS says of the endpoint now.
+
+        Raises:
+            CloudError: there is none of that name, or AWS refused.
+        """
+        with asking(f"looking at the endpoint {self.name}"):
+            self._card = dict(self._client.describe_endpoint(EndpointName=self.name))
+        return self._card
+
+    @property
+    def card(self) -> dict[str, Any]:
+        """What AWS said of the endpoint last."""
+        return self._card or self.describe()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The endpoint's configuration, which never changes under its name."""
+        if self._config is None:
+            name = self.card["EndpointConfigName"]
+            with asking(f"looking at the endpoint configuration {name}"):
+                self._config = dict(self._client.describe_endpoint_config(EndpointConfigName=name))
+        return self._config
+
+    @property
+    def answers(self) -> str | None:
+        """The `s3://` folder of an asynchronous endpoint's answers; None: it answers at once."""
+        return self._async_output.get("S3OutputPath")
+
+    @property
+    def kms_key(self) -> str | None:
+        """The key that an asynchronous endpoint's answers are encrypted with."""
+        return self._async_output.get("KmsKeyId")
+
+    @property
+    def _async_output(self) -> dict[str, str]:
+        found: dict[str, str] = self.config.get("AsyncInferenceConfig", {}).get("OutputConfig", {})
+        return found
+
+    @property
+    def max_body(self) -> int:
+        """The largest request in bytes."""
+        if self.answers:
+            return ASYNC_BODY
+        variants = self.config.get("ProductionVariants", [])
+        serverless = any("ServerlessConfig" in variant for variant in variants)
+        return SERVERLESS_BODY if serverless else MAX_BODY
+
+    def stop(self) -> None:
+        """Delete endpoint, configuration and model; a second call does nothing.
+
+        An endpoint that is being created or changed cannot be deleted: that is waited for.
+
+        Raises:
+            EndpointError: what is left, and may go on costing money, and why.
+        """
+        steps = [("endpoint", self.name, self._delete_endpoint), *self._parts_to_delete()]
+        left = []
+        for kind, name, delete in steps:
+            try:
+                with asking(f"deleting the {kind} {name}"):
+                    delete()
+            except CloudError as error:
+                if error.code != "ResourceNotFound":
+                    left.append(f"the {kind} {name} ({error.found})")
+        if left:
+            raise EndpointError(
+                f"could not be deleted: {'; '.join(left)}",
+                "nothing that goes on costing money",
+                f"call delete() again or mri-tumor endpoints --delete {self.name}; what is left costs money",
+            )
+
+    def _parts_to_delete(self) -> list[tuple[str, str, Callable[[], Any]]]:
+        """Return kind, name and deletion of what belongs to the endpoint, before it is gone."""
+        if self._parts is not None:
+            config, models = self._parts, [self._parts]
+        else:
+            try:
+                config = self.config["EndpointConfigName"]
+                models = [variant["ModelName"] for variant in self.config["ProductionVariants"]]
+            except CloudError as error:
+                if error.code == "ResourceNotFound":
+                    return []
+                raise EndpointError(error.found, "to see what belongs to it", error.fix) from error
+        delete_config, delete_model = self._client.delete_endpoint_config, self._client.delete_model
+        return [
+            ("endpoint configuration", config, partial(delete_config, EndpointConfigName=config)),
+            *(("model", model, partial(delete_model, ModelName=model)) for model in models),
+        ]
+
+    def _is_another(self) -> bool:
+        """Return whether an endpoint of this name was there before ours."""
+        return self._parts is not None and self.describe()["EndpointConfigName"] != self._parts
+
+    def _delete_endpoint(self) -> None:
+        if self._is_another():
+            return
+        deadline = time.monotonic() + _REMOVAL
+        while True:
+            try:
+                self._client.delete_endpoint(EndpointName=self.name)
+                return
+            except self._client.exceptions.ClientError as error:
+                busy = "in-progress" in str(error) or "in progress" in str(error)
+                if not busy or time.monotonic() > deadline:
+                    raise
+            logger.info("endpoint %s: is deleted once it has started", self.name)
+            with contextlib.suppress(CloudError):
+                while self.describe()["EndpointStatus"] in _BUSY and time.monotonic() < deadline:
+                    time.sleep(_PAUSE)
