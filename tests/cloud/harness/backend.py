@@ -11,6 +11,7 @@ from harness.containers.children import Serving
 from harness.describing import Descriptions, Tags
 from harness.endpoints import Endpoints
 from harness.errors import Answer
+from harness.jobs.training import TrainingJobs
 from harness.models import Models
 from harness.runtime import Runtime
 from harness.validation import check_request, reply_problems
@@ -29,9 +30,10 @@ class Backend:
         serving = Serving(platform)
         endpoints = Endpoints(platform, serving)
         self.runtime = Runtime(platform, endpoints)
+        self.training = TrainingJobs(platform)
         self._tags = Tags(platform.store)
         self._operations: dict[str, Operation] = Descriptions(platform.store).operations()
-        for part in (Models(platform), endpoints, self._tags):
+        for part in (Models(platform), endpoints, self.training, self._tags):
             self._operations |= operations_of(part)
 
     def knows(self, operation: str, given: dict[str, Any]) -> bool:

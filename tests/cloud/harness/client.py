@@ -125,6 +125,14 @@ class SageMakerServer:
         """Let the next endpoints fail to start."""
         self._post("order", {"fail_endpoints": count})
 
+    def interrupt(self, job: str) -> None:
+        """Take back the machine of a running managed spot training job."""
+        self._post("interrupt", {"name": job})
+
+    def interrupt_spot_jobs(self, count: int = 1) -> None:
+        """Take back the machines of coming spot jobs once they have kept their first checkpoint."""
+        self._post("order", {"interrupt_spot_jobs": count})
+
     def clear(self) -> None:
         """Take up all faults that have not hit."""
         self._post("clear", {})

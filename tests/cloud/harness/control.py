@@ -51,6 +51,10 @@ class Control:
         self._platform.orders.update(given)
         return {}
 
+    def do_interrupt(self, given: dict[str, Any]) -> Any:
+        self._backend.training.interrupt(given["name"])
+        return {}
+
 
 def _json(status: int, value: Any) -> Answer:
     return Answer(status, {"Content-Type": "application/json"}, json.dumps(value).encode())

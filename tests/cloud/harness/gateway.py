@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import socket
-import struct
 import threading
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -124,8 +123,7 @@ def _send(answer: Answer, start: Callable[..., Any]) -> list[bytes]:
 def _reset(environ: dict[str, Any]) -> list[bytes]:
     """Close the connection so that the caller's next read fails."""
     connection: socket.socket = environ["werkzeug.socket"]
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    connection.close()
+    connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionResetError("the test wants it so")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.base import Platform
 
-_EVERY = 0.3  # seconds between two deliveries
+_EVERY = 0.3  # seconds after which a line is sent, with all that came meanwhile
 
 
 class LogStream:
@@ -25,7 +25,7 @@ class LogStream:
         self._client: Any = platform.client("logs")
         self._waiting: list[dict[str, Any]] = []
         self._made = False
-        self._last = 0.0
+        self._due = False
         self._lock = threading.Lock()
 
     def write(self, line: str) -> None:
@@ -33,8 +33,11 @@ class LogStream:
         with self._lock:
             self.lines.append(line)
             self._waiting.append({"timestamp": int(time.time() * 1000), "message": line or " "})
-        if time.monotonic() - self._last > _EVERY:
-            self.flush()
+            due, self._due = not self._due, True
+        if due:
+            timer = threading.Timer(_EVERY, self.flush)
+            timer.daemon = True
+            timer.start()
 
     def follow(self, pipe: Any) -> threading.Thread:
         """Write what comes out of a pipe, in a thread, until it ends."""
@@ -52,7 +55,7 @@ class LogStream:
     def flush(self) -> None:
         """Send what waits."""
         with self._lock:
-            self._last = time.monotonic()
+            self._due = False
             events, self._waiting = self._waiting, []
             if not events:
                 return

@@ -53,27 +53,33 @@ def recognise(environ: Mapping[str, Any], body: bytes) -> Request:
     key, service = _credential(environ)
     path = environ.get("PATH_INFO", "")
     service = _BY_SIGNATURE.get(service, service)
-    if (
-        service == "sagemaker"
-        and "X_AMZN" not in path
-        and re.match(r"/endpoints/[^/]+/\w*-?invocations", path)
-    ):
+    if service == "sagemaker" and re.match(r"/endpoints/[^/]+/(async-)?invocations", path):
         service = "sagemaker-runtime"
     principal = _PRINCIPALS.get(key, "caller")
     try:
         model = model_of(service)
     except Exception:  # botocore has several errors for a service that it does not know
         return Request(service, "", principal, "json")
-    return Request(service, _operation(model, environ, body), principal, str(model.protocol))
+    return Request(service, _operation(model, environ, body), principal, _protocol(model, environ))
 
 
 def _credential(environ: Mapping[str, Any]) -> tuple[str, str]:
     """Return access key and service of the signature: in the header, or in a presigned address."""
     found = re.search(r"Credential=([^/,]+)/\d+/[^/]+/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     if found is None:
-        signed = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Credential", [""])[0]
-        found = re.search(r"^([^/]+)/\d+/[^/]+/([^/]+)/", signed)
+        query = parse_qs(environ.get("QUERY_STRING", ""))
+        # S3's presigned addresses are signed in one of two ways.
+        if "AWSAccessKeyId" in query:
+            return query["AWSAccessKeyId"][0], "s3"
+        found = re.search(r"^([^/]+)/\d+/[^/]+/([^/]+)/", query.get("X-Amz-Credential", [""])[0])
     return (found[1], found[2]) if found else ("", "")
+
+
+def _protocol(model: ServiceModel, environ: Mapping[str, Any]) -> str:
+    """Return the protocol of a request; some services take several."""
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return "json"
+    return "smithy-rpc-v2-cbor" if "HTTP_SMITHY_PROTOCOL" in environ else str(model.protocol)
 
 
 def _operation(model: ServiceModel, environ: Mapping[str, Any], body: bytes) -> str:

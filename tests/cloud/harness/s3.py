@@ -1,7 +1,7 @@
 """Files between S3 and the folders of jobs, moved by the platform."""
 
 import contextlib
-from collections.abc import Iterator
+import time
 from pathlib import Path
 from typing import Any
 
@@ -76,23 +76,33 @@ class Mirror:
         client: for S3.
         folder: the folder.
         address: where it goes.
+        sent_before: whether what it holds now came from there.
     """
 
-    def __init__(self, client: Any, folder: Path, address: str) -> None:
+    def __init__(self, client: Any, folder: Path, address: str, *, sent_before: bool = False) -> None:
         self.client, self.folder, self.address = client, folder, address.rstrip("/")
-        self._sent: dict[str, tuple[int, int]] = {}
+        self.count = 0
+        self._last = time.monotonic()
+        self._sent = {path: _mark(path) for path in self._files()} if sent_before else {}
 
-    def send(self) -> None:
-        """Send the files that are new or changed."""
+    def send(self, *, every: float = 0.0) -> None:
+        """Send the files that are new or changed, unless that was done less than `every` seconds ago."""
+        if time.monotonic() - self._last < every:
+            return
         for path in self._files():
-            name = path.relative_to(self.folder).as_posix()
             # A job writes while we read: what vanishes or changes is sent the next time.
             with contextlib.suppress(FileNotFoundError):
-                state = path.stat()
-                mark = (state.st_mtime_ns, state.st_size)
-                if self._sent.get(name) != mark:
-                    send_file(self.client, path, f"{self.address}/{name}")
-                    self._sent[name] = mark
+                mark = _mark(path)
+                if self._sent.get(path) != mark:
+                    send_file(self.client, path, f"{self.address}/{path.relative_to(self.folder).as_posix()}")
+                    self._sent[path] = mark
+                    self.count += 1
+        self._last = time.monotonic()
 
-    def _files(self) -> Iterator[Path]:
-        return (path for path in sorted(self.folder.rglob("*")) if path.is_file())
+    def _files(self) -> list[Path]:
+        return [path for path in sorted(self.folder.rglob("*")) if path.is_file()]
+
+
+def _mark(path: Path) -> tuple[int, int]:
+    state = path.stat()
+    return state.st_mtime_ns, state.st_size

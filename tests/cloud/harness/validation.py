@@ -11,6 +11,9 @@ from botocore.validate import ParamValidator
 from harness.errors import Refused
 from harness.recognise import model_of
 
+# The model calls it required; there are no artifacts before a job has left some.
+_UNTIL_LATER = ('Missing required parameter in input: "ModelArtifacts"',)
+
 
 def check_request(operation: str, given: dict[str, Any]) -> None:
     """Refuse a request as SageMaker does.
@@ -33,7 +36,8 @@ def reply_problems(operation: str, reply: dict[str, Any]) -> str:
     if shape is None:
         return "" if not reply else f"{operation} answers nothing"
     report = ParamValidator().validate(reply, shape)
-    return str(report.generate_report()) if report.has_errors() else ""
+    lines = report.generate_report().splitlines() if report.has_errors() else []
+    return "; ".join(line for line in lines if line not in _UNTIL_LATER)
 
 
 def _problems(shape: Shape, value: Any, path: str) -> Iterator[str]:
