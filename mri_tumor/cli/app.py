@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from mri_tumor import __version__
-from mri_tumor.cli import cloud, dataset, demo, evaluate, models, serve
+from mri_tumor.cli import account, cloud, dataset, demo, evaluate, models, serve
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import NOTICE
 from mri_tumor.progress import to_console
@@ -33,6 +33,8 @@ for command in (
     serve.serve,
     cloud.package,
     cloud.deploy,
+    account.endpoints,
+    account.doctor,
 ):
     app.command()(command)
 
@@ -50,7 +52,7 @@ def main() -> None:
     try:
         app()
     except MriTumorError as error:
-        _fail(f"{type(error).__name__}: {error}")
+        _fail("\n".join([f"{type(error).__name__}: {error}", *getattr(error, "__notes__", [])]))
     except OSError as error:
         if error.strerror is None:
             raise

@@ -2,11 +2,12 @@
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from mri_tumor import cloud
+from mri_tumor.cloud.instances import LOCAL
 from mri_tumor.labels import NOTICE
 
 
@@ -21,15 +22,33 @@ def package(
 
 
 def deploy(
-    archive: Annotated[Path, typer.Argument(help="A model.tar.gz.")],
-    instance_type: Annotated[str, typer.Option(help="local: this machine.")] = "local",
+    archive: Annotated[str, typer.Argument(help="A model.tar.gz: a path, or s3://...")],
+    instance_type: Annotated[
+        str, typer.Option(help="local: this machine; ml.<family>.<size> or serverless: SageMaker.")
+    ] = "local",
+    role: Annotated[str | None, typer.Option(help="On SageMaker: the ARN of the execution role.")] = None,
+    output: Annotated[
+        str | None, typer.Option(help="On SageMaker: the s3:// folder for the archive.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="On SageMaker: the endpoint's name.")] = None,
 ) -> None:
-    """Serve an archive on this machine until Ctrl-C."""
-    with cloud.deploy(archive, instance_type=instance_type) as endpoint:
-        typer.echo(f"{endpoint.name}: POST image/jpeg or image/png to {endpoint.name}/invocations. {NOTICE}")
-        typer.echo("Ctrl-C stops it.")
-        try:
-            while True:
-                time.sleep(1)
-        except KeyboardInterrupt:
-            typer.echo("stopped")
+    """Serve an archive: on this machine until Ctrl-C, on SageMaker until it is deleted."""
+    given = {"role": role, "output": output, "name": name}
+    options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+    if instance_type == LOCAL:
+        with cloud.deploy(archive, instance_type=instance_type, **options) as endpoint:
+            _wait(endpoint.name)
+        return
+    endpoint = cloud.deploy(archive, instance_type=instance_type, **options)
+    typer.echo(f"{endpoint.name} is in service. {NOTICE}")
+    typer.echo(f"It costs money until it is deleted: mri-tumor endpoints --delete {endpoint.name}")
+
+
+def _wait(name: str) -> None:
+    typer.echo(f"{name}: POST image/jpeg or image/png to {name}/invocations. {NOTICE}")
+    typer.echo("Ctrl-C stops it.")
+    try:
+        while True:
+            time.sleep(1)
+    except KeyboardInterrupt:
+        typer.echo("stopped")

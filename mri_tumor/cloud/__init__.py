@@ -8,6 +8,10 @@ from mri_tumor._lazy import attach
 from mri_tumor.cloud.package import package
 
 if TYPE_CHECKING:
+    from mri_tumor.cloud.aws.inventory import Resource, resources
+    from mri_tumor.cloud.aws.policy import policy
+    from mri_tumor.cloud.batch import batch_predict
+    from mri_tumor.cloud.checkup import Finding, doctor
     from mri_tumor.cloud.endpoint import deploy
     from mri_tumor.cloud.estimator import Estimator
     from mri_tumor.cloud.package import validate_package
@@ -16,10 +20,16 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Estimator",
+    "Finding",
     "Predictor",
+    "Resource",
+    "batch_predict",
     "deploy",
+    "doctor",
     "download",
     "package",
+    "policy",
+    "resources",
     "upload",
     "validate_package",
 ]
@@ -28,9 +38,15 @@ __getattr__, __dir__ = attach(
     __name__,
     {
         "Estimator": ".estimator",
+        "Finding": ".checkup",
         "Predictor": ".predictor",
+        "Resource": ".aws.inventory",
+        "batch_predict": ".batch",
         "deploy": ".endpoint",
+        "doctor": ".checkup",
         "download": ".storage",
+        "policy": ".aws.policy",
+        "resources": ".aws.inventory",
         "upload": ".storage",
         "validate_package": ".package",
     },

@@ -1,7 +1,6 @@
 """Predictor: pictures to an endpoint and predictions back."""
 
 import dataclasses
-import io
 import json
 import logging
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
+from mri_tumor.cloud.answers import HEADER, bodies, predictions_of
 from mri_tumor.cloud.aws.names import is_name
 from mri_tumor.cloud.connection import Connection
 from mri_tumor.cloud.container.inference import DIGEST_KEY, JSON_TYPE, NPY_TYPE
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_HEADER = 256  # bytes that an npy header takes, at most
 _ASYNC = 900.0  # seconds
 
 
@@ -118,21 +117,15 @@ class Predictor:
             ManifestMismatch: the pictures were prepared for another model.
             EndpointError: the endpoint refused a request or cannot be reached.
         """
-        from mri_tumor.dataset.inputs import batches
-
         preprocess = self.preprocess
-        most = (self._transport.max_body - _HEADER) // preprocess.size**2
+        most = (self._transport.max_body - HEADER) // preprocess.size**2
+        check_size(preprocess.size**2 + HEADER, self._transport.max_body)
         attributes = f"{DIGEST_KEY}={preprocess.digest}"
-
-        def requests() -> Iterator[_Request]:
-            for ids, pictures in batches(images, preprocess, batch_size=most):
-                body = io.BytesIO()
-                np.save(body, np.ascontiguousarray(pictures), allow_pickle=False)
-                yield _Request(ids, body.getvalue(), NPY_TYPE, attributes)
-
-        check_size(preprocess.size**2 + _HEADER, self._transport.max_body)
+        requests = (
+            _Request(ids, body, NPY_TYPE, attributes) for ids, body in bodies(images, preprocess, most)
+        )
         count = _count(images)
-        return self._answers(requests(), None if count is None else -(-count // most))
+        return self._answers(requests, None if count is None else -(-count // most))
 
     def predict_raw(self, pictures: Any) -> list[Prediction]:
         """Send JPEG or PNG files as they are, one a request: the endpoint's own preprocessing answers.
@@ -207,33 +200,14 @@ class Predictor:
         """Send requests, several at a time, and return the predictions in the order of the pictures."""
 
         def answer(request: _Request) -> list[Prediction]:
-            return self._predictions(
-                request.ids, self._post(request.body, request.content_type, request.attributes)
-            )
+            card = self._post(request.body, request.content_type, request.attributes)
+            return predictions_of(card, request.ids, self.manifest, self.name)
 
         _ = self.labels  # asked for once, before the threads need it
         answers: Iterable[Any] = in_order(answer, requests, threads=self.threads)
         if total is None or total > 1:
             answers = track(answers, f"predicting with {self.name}", total)
         return [one for _, found in answers for one in found]
-
-    def _predictions(self, ids: list[str], answer: Any) -> list[Prediction]:
-        """Check an answer and give the predictions the ids they have on our side."""
-        try:
-            found = [Prediction.from_dict(card) for card in answer["predictions"]]
-            digest, labels = answer["model"]["digest"], tuple(answer["labels"])
-        except (TypeError, KeyError, ArgumentError) as error:
-            what = f"{self.name} answered in a form that is not known ({error})"
-            raise EndpointError(
-                what, "an endpoint of this library", "upgrade mri-tumor here or there"
-            ) from error
-        if digest != self.manifest.digest or labels != self.labels:
-            what = f"{self.name} now serves another model ({digest!s:.12}, not {self.manifest.digest:.12})"
-            raise EndpointError(what, "the model it served before", "make a new Predictor", code=409)
-        if len(found) != len(ids):
-            what = f"{self.name} answered {len(found)} predictions for {len(ids)} pictures"
-            raise EndpointError(what, "one a picture", "look at the endpoint's log")
-        return [dataclasses.replace(one, id=name) for one, name in zip(found, ids, strict=True)]
 
 
 @dataclasses.dataclass(frozen=True)

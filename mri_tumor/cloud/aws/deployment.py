@@ -11,6 +11,7 @@ from mri_tumor.cloud.aws.terms import Terms
 from mri_tumor.cloud.package import archive_of, validate_package
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import sha256_of
+from mri_tumor.manifest import Manifest
 
 logger = logging.getLogger(__name__)
 
@@ -43,14 +44,14 @@ def deploy_remotely(
         )
     instance = "ml.m5.large" if plan.serverless else plan.instance_type
     image = image or serving_image(terms.account, instance)
-    data = stored_package(package, folder, terms)
+    data, _ = stored_package(package, folder, terms)
     answers = f"{folder}/endpoints/{name}" if plan.asynchronous else None
     logger.info("endpoint %s: %s from %s", name, plan.instance_type, data)
     return RemoteEndpoint.create(name, data, image, plan, terms, answers=answers)
 
 
-def stored_package(package: str | Path, folder: S3Address | None, terms: Terms) -> str:
-    """Check an archive and return where in S3 it lies; one of this machine is put there.
+def stored_package(package: str | Path, folder: S3Address | None, terms: Terms) -> tuple[str, Manifest]:
+    """Check an archive and return where in S3 it lies, and its manifest; one of this machine is put there.
 
     Equal archives share a place, named by their SHA-256.
 
@@ -62,10 +63,10 @@ def stored_package(package: str | Path, folder: S3Address | None, terms: Terms) 
 
     session = terms.account.session
     with archive_of(package, session=session) as archive:
-        validate_package(archive)
+        manifest = validate_package(archive)
         if folder is None or str(package).startswith("s3://"):
-            return str(package)
+            return str(package), manifest
         place = f"{folder}/packages/{sha256_of(archive)[:16]}"
         sent = upload(archive, place, kms_key=terms.kms_key, tags=dict(terms.tags), session=session)
         logger.info("%s", sent.summary())
-        return f"{place}/{archive.name}"
+        return f"{place}/{archive.name}", manifest

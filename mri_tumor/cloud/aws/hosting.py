@@ -1,10 +1,9 @@
 """An endpoint on SageMaker: model, configuration and endpoint, made and removed together."""
 
-import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -296,18 +295,26 @@ class RemoteEndpoint:
         return self._parts is not None and self.describe()["EndpointConfigName"] != self._parts
 
     def _delete_endpoint(self) -> None:
+        """Delete the endpoint and wait until it is gone."""
         if self._is_another():
             return
         deadline = time.monotonic() + _REMOVAL
-        while True:
-            try:
-                self._client.delete_endpoint(EndpointName=self.name)
-                return
-            except self._client.exceptions.ClientError as error:
-                busy = "in-progress" in str(error) or "in progress" in str(error)
-                if not busy or time.monotonic() > deadline:
-                    raise
-            logger.info("endpoint %s: is deleted once it has started", self.name)
-            with contextlib.suppress(CloudError):
-                while self.describe()["EndpointStatus"] in _BUSY and time.monotonic() < deadline:
-                    time.sleep(_PAUSE)
+        self._wait_while(_BUSY, deadline)
+        self._client.delete_endpoint(EndpointName=self.name)
+        try:
+            status = self._wait_while(("Deleting",), deadline)
+        except CloudError as error:
+            if error.code == "ResourceNotFound":
+                return  # it is gone
+            raise
+        raise CloudError(f"the endpoint {self.name} is {status}", "to be deleted", "call delete() again")
+
+    def _wait_while(self, states: Collection[str], deadline: float) -> str:
+        """Wait as long as the endpoint is in one of these states, and return the next one."""
+        shown = ""
+        while (status := str(self.describe()["EndpointStatus"])) in states and time.monotonic() < deadline:
+            if status != shown:
+                logger.info("endpoint %s: %s; waiting, to delete it", self.name, status)
+                shown = status
+            time.sleep(_PAUSE)
+        return status

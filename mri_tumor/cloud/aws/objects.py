@@ -9,6 +9,7 @@ from typing import Any
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.refusals import asking
+from mri_tumor.errors import CloudError
 
 
 @contextlib.contextmanager
@@ -29,3 +30,31 @@ def fetched(address: str, *, session: Any = None) -> Iterator[Path]:
         with asking(f"fetching {place}"):
             client.download_file(place.bucket, place.key, str(path))
         yield path
+
+
+def remove_folder(account: Account, folder: S3Address) -> None:
+    """Delete all objects of a folder.
+
+    Raises:
+        CloudError: AWS refused; what is left stays.
+    """
+    client = account.client("s3")
+    with asking(f"removing {folder}"):
+        pages = client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.inside)
+        for page in pages:
+            keys = [{"Key": one["Key"]} for one in page.get("Contents", [])]
+            if keys:
+                answer = client.delete_objects(Bucket=folder.bucket, Delete={"Objects": keys, "Quiet": True})
+                _check_removed(folder, answer.get("Errors", []))
+
+
+def _check_removed(folder: S3Address, errors: Any) -> None:
+    if errors:
+        first = errors[0]
+        raise CloudError(
+            f"{len(errors)} objects in {folder} cannot be removed, the first {first.get('Key')!r}:"
+            f" {first.get('Code')}",
+            "the permission s3:DeleteObject",
+            "add it to the policy, and remove the folder by hand",
+            str(first.get("Code", "")),
+        )

@@ -4,6 +4,7 @@ import contextlib
 import copy
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,13 +46,18 @@ class JobPlan:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep back the SDK's log lines, and its look at the role, which may fail where the role is fine."""
+    """Keep back the SDK's log lines, its warnings about itself, and its look at the role.
+
+    That look may fail where the role is fine.
+    """
     logger = logging.getLogger("sagemaker")
     level, before = logger.level, os.environ.get("SAGEMAKER_VALIDATE_ROLE")
-    logger.setLevel(logging.ERROR)
+    logger.setLevel(logging.CRITICAL)
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = before or "false"
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            yield
     finally:
         logger.setLevel(level)
         if before is None:
