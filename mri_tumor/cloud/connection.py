@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from mri_tumor.cloud.container.bodies import MAX_BODY
+from mri_tumor.cloud.transport import check_size, json_of
 from mri_tumor.errors import ArgumentError, EndpointError
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -66,21 +67,14 @@ class Connection:
         Raises:
             EndpointError: the body is too large to be sent, the endpoint cannot be reached, or it refused.
         """
-        check_size(len(body))
+        check_size(len(body), self.max_body)
         headers = {"Content-Type": content_type, "Accept": "application/json"}
         if attributes:
             headers["X-Amzn-SageMaker-Custom-Attributes"] = attributes
         reply = self._asked(body, headers)
         if reply.status != 200:
             raise refusal(reply.status, reply.body)
-        try:
-            return json.loads(reply.body)
-        except ValueError as error:
-            raise EndpointError(
-                f"{self.url} answered {reply.body[:60]!r}",
-                "JSON",
-                "check that it is an endpoint of this library",
-            ) from error
+        return json_of(reply.body, self.url)
 
     def close(self) -> None:
         """Close the connections, those in use once they have their answer; the endpoint goes on."""
@@ -168,21 +162,6 @@ def _once(connection: http.client.HTTPConnection, body: bytes, headers: Mapping[
     except BaseException:
         connection.close()
         raise
-
-
-def check_size(size: int) -> None:
-    """Refuse a body that no endpoint takes, before it is sent.
-
-    Raises:
-        EndpointError: with code 413.
-    """
-    if size > MAX_BODY:
-        raise EndpointError(
-            f"the request would have {size} bytes",
-            f"at most {MAX_BODY} bytes, SageMaker's limit",
-            "send a smaller picture; predict() packs pictures so that they fit",
-            code=413,
-        )
 
 
 def refusal(status: int, answer: bytes) -> EndpointError:
