@@ -7,7 +7,7 @@ FAST := not slow and not realdata
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-more test-all lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow
+.PHONY: demo test test-more test-all lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow benchmark-serving
 
 demo: $(VENV)/.core ## the whole workflow on synthetic pictures
 	$(BIN)/python examples/full_workflow.py --out $(DEMO)
@@ -38,6 +38,9 @@ benchmark-phantoms: $(VENV)/.all ## how hard the phantoms are, and how fast they
 benchmark-workflow: $(VENV)/.all ## the whole workflow and the reference protocol, on the real pictures
 	$(BIN)/python benchmarks/full_workflow_sartaj.py
 	$(BIN)/python benchmarks/reference_protocol.py
+
+benchmark-serving: $(VENV)/.all ## the local endpoint beside the bare call and beside Keras' predict
+	$(BIN)/python benchmarks/serving.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"found Python {v[0]}.{v[1]}. Expected: 3.11 to 3.13. To do: make $(MAKECMDGOALS) PYTHON=python3.12") if not (3, 11) <= v <= (3, 13) else None'
