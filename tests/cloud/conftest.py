@@ -17,6 +17,7 @@ from mri_tumor.manifest import Manifest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from harness.fixtures import aws, sagemaker_server  # noqa: F401
+from s3_servers import moto_s3, moto_url, proxy, rclone, rclone_server  # noqa: F401
 
 SIZE = 32
 SPEC = dataset.Preprocess(size=SIZE)
