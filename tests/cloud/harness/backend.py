@@ -11,7 +11,10 @@ from harness.containers.children import Serving
 from harness.describing import Descriptions, Tags
 from harness.endpoints import Endpoints
 from harness.errors import Answer
+from harness.jobs.processing import ProcessingJobs
 from harness.jobs.training import TrainingJobs
+from harness.jobs.transform import TransformJobs
+from harness.jobs.tuning import TuningJobs
 from harness.models import Models
 from harness.runtime import Runtime
 from harness.validation import check_request, reply_problems
@@ -33,7 +36,16 @@ class Backend:
         self.training = TrainingJobs(platform)
         self._tags = Tags(platform.store)
         self._operations: dict[str, Operation] = Descriptions(platform.store).operations()
-        for part in (Models(platform), endpoints, self.training, self._tags):
+        parts = (
+            Models(platform),
+            endpoints,
+            self.training,
+            TuningJobs(platform, self.training),
+            ProcessingJobs(platform),
+            TransformJobs(platform, serving),
+            self._tags,
+        )
+        for part in parts:
             self._operations |= operations_of(part)
 
     def knows(self, operation: str, given: dict[str, Any]) -> bool:

@@ -63,9 +63,12 @@ def ended(client: Any, name: str, seconds: float = 150) -> dict[str, Any]:
 
 
 def log_of(server: SageMakerServer, group: str, prefix: str) -> list[str]:
-    """Return the lines of all streams of a job."""
+    """Return the lines of all streams of a job; none while it has written none."""
     client = server.client("logs")
-    streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+    try:
+        streams = client.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+    except client.exceptions.ResourceNotFoundException:
+        return []
     return [
         event["message"]
         for stream in streams

@@ -93,19 +93,20 @@ class MlFolder:
             share = (self.host, len(self.hosts)) if sharded else (0, 1)
             fetch(client, source["S3Uri"], folder, share)
             if name == _DRIVERS:
-                self._adapt(folder)
-
-    def _adapt(self, folder: Path) -> None:
-        """Let the SDK's own scripts, which name `/opt/ml`, find this folder."""
-        for path in folder.rglob("*"):
-            if path.is_file() and path.suffix in (".sh", ".py", ".json"):
-                text = path.read_text(encoding="utf-8")
-                path.write_text(self.here(text), encoding="utf-8")
-                path.chmod(path.stat().st_mode | stat.S_IXUSR)
+                adapt(folder, self.folder)
 
     def _write(self, name: str, card: dict[str, Any]) -> None:
         path = self.folder / "input" / "config" / f"{name}.json"
         path.write_text(json.dumps(card, indent=2), encoding="utf-8")
+
+
+def adapt(folder: Path, base: Path) -> None:
+    """Let scripts that name `/opt/ml` find the folder that stands for it."""
+    for path in folder.rglob("*"):
+        if path.is_file() and path.suffix in (".sh", ".py", ".json"):
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(OPT_ML, str(base)), encoding="utf-8")
+            path.chmod(path.stat().st_mode | stat.S_IXUSR)
 
 
 def fetch(client: Any, address: str, folder: Path, share: tuple[int, int] = (0, 1)) -> None:

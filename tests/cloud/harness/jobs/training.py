@@ -1,5 +1,6 @@
 """Training jobs: the channels come from S3, the command runs in a folder that stands for `/opt/ml`."""
 
+import sys
 import tarfile
 import time
 from pathlib import Path
@@ -7,9 +8,10 @@ from typing import Any
 
 from harness import s3
 from harness.base import Platform
+from harness.containers.children import HERE as CONTAINERS
 from harness.errors import Refused
 from harness.jobs.metrics import final_metrics
-from harness.jobs.ml_folder import MlFolder, host_names
+from harness.jobs.ml_folder import OPT_ML, MlFolder, host_names
 from harness.jobs.work import GRACE, Containers, JobFailed, Work, check_role, exit_code, wait
 from harness.logs import LogStream
 from harness.store import Resource, now
@@ -19,6 +21,7 @@ INTERRUPT_ORDER = "interrupt_spot_jobs"
 
 GROUP = "/aws/sagemaker/TrainingJobs"
 _DAY = 86400
+_IMAGES_OWN = [sys.executable, str(CONTAINERS / "toolkit.py"), OPT_ML]
 _MESSAGES = {
     "Starting": "Starting the training job",
     "Downloading": "Downloading input data",
@@ -153,7 +156,7 @@ class TrainingRun:
         containers = Containers(self._platform)
         specification = self._given["AlgorithmSpecification"]
         given = [
-            *specification.get("ContainerEntrypoint", ["train"]),
+            *specification.get("ContainerEntrypoint", _IMAGES_OWN),
             *specification.get("ContainerArguments", []),
         ]
         try:
