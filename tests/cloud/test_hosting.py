@@ -8,7 +8,7 @@ import pytest
 from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset, models
-from mri_tumor.cloud.aws import hosting
+from mri_tumor.cloud.aws import account, hosting
 from mri_tumor.errors import ArgumentError, CloudError, EndpointError, PackageError
 
 from .conftest import encoded, picture
@@ -88,8 +88,10 @@ def test_after_an_exception_nothing_is_left(archive: Path, place: dict[str, str]
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_serverless_endpoint_takes_smaller_requests(
-    archive: Path, place: dict[str, str], aws: SageMakerServer
+    archive: Path, place: dict[str, str], aws: SageMakerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert hosting.SERVERLESS_BODY == 4_000_000
+    monkeypatch.setattr(hosting, "SERVERLESS_BODY", 200_000)  # thousands of pictures take a minute
     with cloud.deploy(archive, instance_type="serverless", memory_mb=2048, max_concurrency=3, **place) as one:
         client = aws.client("sagemaker")
         (variant,) = client.describe_endpoint(EndpointName=one.name)["ProductionVariants"]
@@ -97,8 +99,8 @@ def test_a_serverless_endpoint_takes_smaller_requests(
         count = hosting.SERVERLESS_BODY // 32**2 + 10  # more than one request holds
         pictures = np.zeros((count, 32, 32, 1), np.uint8)
         assert [one.id for one in one.predict(pictures)] == [str(number) for number in range(count)]
-        with pytest.raises(EndpointError, match="at most 4000000 bytes") as caught:
-            one.predict_raw(encoded(1) + bytes(4_000_000))
+        with pytest.raises(EndpointError, match="at most 200000 bytes") as caught:
+            one.predict_raw(encoded(1) + bytes(200_000))
         assert caught.value.code == 413
 
 
@@ -219,12 +221,18 @@ def test_faults_that_pass_are_not_seen(shared: cloud.Predictor, aws: SageMakerSe
     ("kind", "code", "fix"), [("throttle", 429, "quota"), ("expired", 403, "log in again")]
 )
 def test_faults_that_stay_say_what_to_do(
-    shared: cloud.Predictor, aws: SageMakerServer, kind: str, code: int, fix: str
+    shared: cloud.Predictor,
+    aws: SageMakerServer,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    code: int,
+    fix: str,
 ) -> None:
-    _ = shared.labels
+    monkeypatch.setattr(account, "_ATTEMPTS", 3)  # eight take a minute
+    predictor = cloud.Predictor(shared.name)
     aws.fail("InvokeEndpoint", kind, count=30, service="sagemaker-runtime")
     with pytest.raises(EndpointError, match=fix) as caught:
-        shared.predict(picture(1))
+        predictor.predict(picture(1))
     assert caught.value.code == code
 
 

@@ -10,11 +10,18 @@ from mri_tumor.cloud.aws.names import PREFIX
 
 _SHARED_S3 = ("s3:GetObject", "s3:ListBucket")
 _JOB = ("logs:DescribeLogStreams", "logs:GetLogEvents", "iam:PassRole", "sagemaker:AddTags")
-_STORE = (*_SHARED_S3, "s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload")
+_STORE = (
+    *_SHARED_S3,
+    "kms:DescribeKey",
+    "s3:AbortMultipartUpload",
+    "s3:ListBucketMultipartUploads",
+    "s3:PutObject",
+    "s3:PutObjectTagging",
+)
 
 STEPS: Mapping[str, tuple[str, ...]] = {
     "download": _SHARED_S3,
-    "upload": (*_STORE, "s3:ListBucketMultipartUploads"),
+    "upload": _STORE,
     "fit": (
         *_STORE,
         *_JOB,
@@ -77,7 +84,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """Step -> the actions that the caller needs for it."""
 
-_EVERYWHERE = ("sagemaker:List", "sts:", "logs:")
+_EVERYWHERE = ("kms:", "sagemaker:List", "sts:", "logs:")
 
 
 def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict[str, Any]:

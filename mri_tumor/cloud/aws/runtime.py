@@ -18,11 +18,14 @@ logger = logging.getLogger(__name__)
 _STARTED = (1, 2, 4, 8, 16)  # seconds between requests to what is just being started
 _STARTING = ("ModelNotReadyException", "InternalDependencyException")
 _CODES = {
-    "Throttling": 429,
-    "ResourceNotFound": 404,
-    "AccessDenied": 403,
     "413": 413,
-    "ServiceUnavailable": 503,
+    "AccessDenied": 403,
+    "ExpiredToken": 403,
+    "InvalidAccessKeyId": 403,
+    "InvalidToken": 403,
+    "ResourceNotFound": 404,
+    "SignatureDoesNotMatch": 403,
+    "Throttling": 429,
 }
 _PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2)  # seconds between two looks for an answer in S3; the last one stays
 

@@ -1,6 +1,7 @@
 """A training job on SageMaker: started, followed, stopped, found again."""
 
 import logging
+import re
 import time
 from typing import Any
 
@@ -18,6 +19,8 @@ logger = logging.getLogger(__name__)
 _GROUP = "/aws/sagemaker/TrainingJobs"
 _PAUSE = 5.0  # seconds between two looks at a job
 _ENDED = ("Completed", "Failed", "Stopped")
+# What the SDK's entry point traces, some hundred lines, and how TensorFlow begins; errors show all of it.
+_TRACE = re.compile(r"(\[[\w.-]+\] )?(\++ |SM_\w+=|[IWE]\d{4} \d|WARNING: All log messages before absl)")
 
 
 class RemoteJob:
@@ -116,7 +119,8 @@ class RemoteJob:
             return
         try:
             for line in self._tail.new_lines():
-                logger.info("%s", line)
+                if not _TRACE.match(line):
+                    logger.info("%s", line)
         except CloudError as error:
             self._readable = False
             logger.warning("the job's log cannot be shown: %s", error)

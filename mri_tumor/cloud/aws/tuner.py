@@ -37,8 +37,11 @@ def tune_remotely(
     """
     name = f"{plan.name[: _NAME - 9]}-{int(time.time()) % 10**8:08d}"
     with quiet(), asking(f"starting the tuning job {name}"):
-        tuner = _tuner(plan, ranges, objective, max_jobs, max_parallel_jobs)
+        trainer = trainer_of(plan)
+        tuner = _tuner(trainer, plan, ranges, objective, max_jobs, max_parallel_jobs)
         tuner.tune(inputs=channels_of(plan), job_name=name, wait=False)
+        # The SDK leaves the folder behind that it has just sent.
+        trainer._tuner_temp_dir.cleanup()
     logger.info("tuning %s: started, at most %d jobs, %d at a time", name, max_jobs, max_parallel_jobs)
     try:
         _follow(plan.terms.account, name)
@@ -55,12 +58,14 @@ def tune_remotely(
     return _trials(plan.terms.account, name, {one.name for one in ranges})
 
 
-def _tuner(plan: JobPlan, ranges: Sequence[Range], objective: Objective, most: int, parallel: int) -> Any:
+def _tuner(
+    trainer: Any, plan: JobPlan, ranges: Sequence[Range], objective: Objective, most: int, parallel: int
+) -> Any:
     from sagemaker.core.shapes import Tag
     from sagemaker.train.tuner import HyperparameterTuner
 
     return HyperparameterTuner(
-        model_trainer=trainer_of(plan),
+        model_trainer=trainer,
         objective_metric_name=objective.name,
         objective_type="Minimize" if objective.minimize else "Maximize",
         hyperparameter_ranges={one.name: _range(one) for one in ranges},

@@ -2,8 +2,7 @@
 
 import logging
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,34 @@ from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.refusals import asking, code_of
 from mri_tumor.cloud.aws.s3.local_files import LocalFile, at_hand, files_of, listing
 from mri_tumor.cloud.aws.s3.options import Options, resolved
+from mri_tumor.cloud.aws.s3.parallel import side_by_side
 from mri_tumor.cloud.aws.s3.report import Transfer
 from mri_tumor.cloud.aws.s3.shards import ShardSet, check_shards, is_manifest, shard_set
 from mri_tumor.cloud.aws.s3.stored import Stored, listed, looked_at
 from mri_tumor.cloud.aws.s3.transfer import PART, Item, move
-from mri_tumor.errors import CloudError
+from mri_tumor.errors import CloudError, ShardError
 from mri_tumor.files import sha256_of
-from mri_tumor.progress import bytes_moved, track
+from mri_tumor.progress import bytes_moved
 
 logger = logging.getLogger(__name__)
 
 _ELSEWHERE = "choose another address, or remove what is there first (aws s3 rm --recursive)"
+
+
+@dataclass(frozen=True)
+class _Outgoing:
+    """A file, its SHA-256, and where it goes."""
+
+    file: LocalFile
+    sha256: str
+    address: S3Address
+
+    @property
+    def item(self) -> Item:
+        return Item(self.file.name, self.file.path, self.address, self.file.size)
+
+    def is_stored_as(self, stored: Stored | None) -> bool | None:
+        return False if stored is None else stored.agrees(self.file.path, self.sha256)
 
 
 @dataclass(frozen=True)
@@ -45,53 +61,65 @@ class Upload:
     def run(self, account: Account, *, dry_run: bool) -> Transfer:
         """Send what is not there yet; errors as in `mri_tumor.cloud.upload`."""
         start = time.monotonic()
-        files = files_of(self.source)
-        sets = _shard_sets(files)
-        sha256 = self._hashed(files)
-        sizes = {file.name: file.size for file in files}
-        for shards in sets:
-            check_shards(shards, sizes, sha256, str(self.source), "write the shards again")
+        alone = self.source.is_file()
+        files = self._outgoing(alone)
+        sets = [] if alone else self._shard_sets(files)
         client, options = account.client("s3"), resolved(self.options, account)
-        there = self._there(client, files, sets, sha256, options)
-        missing = [file for file in files if file.name not in there]
+        prefix = files[0].address.key if alone else self.address.inside
+        there = self._there(client, files, sets, prefix, options)
+        missing = [file for file in files if file.file.name not in there]
         if missing and not dry_run:
-            self._send(client, missing, sets, sha256, options)
+            in_parts = {file.address.key for file in missing if file.file.size >= PART}
+            if in_parts:
+                _give_up_unfinished(client, self.address.bucket, prefix, in_parts)
+            self._send(client, files, missing, sets, options)
         return Transfer(
             "up",
-            str(self._result()),
+            str(files[0].address if alone else self.address),
             self.source,
-            tuple(file.name for file in missing),
-            tuple(file.name for file in files if file.name in there),
-            sum(file.size for file in missing),
+            tuple(file.file.name for file in missing),
+            tuple(file.file.name for file in files if file.file.name in there),
+            sum(file.file.size for file in missing),
             time.monotonic() - start,
             dry_run,
         )
 
-    def _result(self) -> S3Address:
-        return self._object(self.source.name) if self.source.is_file() else self.address
+    def _outgoing(self, alone: bool) -> list[_Outgoing]:
+        files = files_of(self.source)
+        doing = f"computing checksums of {self.source}"
+        with at_hand(self.source):
+            digests = side_by_side(sha256_of, [file.path for file in files], self.threads, doing)
+        own = alone and self.address.name == files[0].name
+        return [
+            _Outgoing(file, digest, self.address if own else self.address / file.name)
+            for file, digest in zip(files, digests, strict=True)
+        ]
 
-    def _object(self, name: str) -> S3Address:
-        if self.source.is_file() and self.address.name == name:
-            return self.address
-        return self.address / name
+    def _shard_sets(self, files: Sequence[_Outgoing]) -> list[ShardSet]:
+        """Return what the manifests among the files name, after comparing it with the files.
 
-    def _prefix(self) -> str:
-        """Return how the keys of all objects of this upload begin."""
-        return self._result().key if self.source.is_file() else self.address.inside
-
-    def _hashed(self, files: Sequence[LocalFile]) -> dict[str, str]:
-        with ThreadPoolExecutor(self.threads) as pool:
-            digests = pool.map(sha256_of, [file.path for file in files])
-            shown = track(digests, f"computing checksums of {self.source}", len(files))
-            with at_hand(self.source):
-                return {file.name: digest for file, digest in zip(files, shown, strict=True)}
+        Raises:
+            ShardError: they differ.
+            ManifestMismatch: a manifest cannot be read.
+        """
+        sizes = {file.file.name: file.file.size for file in files}
+        digests = {file.file.name: file.sha256 for file in files}
+        found = []
+        for name in filter(is_manifest, sizes):
+            path = self.source / name
+            with at_hand(path):
+                shards = shard_set(name, path.read_bytes(), sizes, str(path))
+            if shards is not None:
+                check_shards(shards, sizes, digests, str(self.source), "write the shards again")
+                found.append(shards)
+        return found
 
     def _there(
         self,
         client: Any,
-        files: Sequence[LocalFile],
+        files: Sequence[_Outgoing],
         sets: Sequence[ShardSet],
-        sha256: Mapping[str, str],
+        prefix: str,
         options: Options,
     ) -> set[str]:
         """Return the names of files that S3 has already.
@@ -100,12 +128,14 @@ class Upload:
             CloudError: S3 has something else in a place where a file goes, or anything else in a folder of
                 shards.
         """
-        keys = {self._object(file.name).key: file for file in files}
-        found = listed(client, self.address.bucket, self._prefix())
-        problems = [f"{key} has no file" for key in self._strange(found.keys() - keys, sets)]
+        keys = {file.address.key: file for file in files}
+        found = listed(client, self.address.bucket, prefix)
         stored = looked_at(client, self.address.bucket, sorted(found.keys() & keys), self.threads)
-        agree = {key: item.agrees(keys[key].path, sha256[keys[key].name]) for key, item in stored.items()}
-        problems += [f"{key} is not as {keys[key].path}" for key, same in agree.items() if same is False]
+        same = {key: keys[key].is_stored_as(item) for key, item in stored.items()}
+        problems = [
+            f"{key} differs from {keys[key].file.path}" for key, is_same in same.items() if is_same is False
+        ]
+        problems += [f"{key} is in S3 only" for key in self._strange(found.keys() - keys, sets)]
         if problems:
             raise CloudError(
                 f"{self.address} holds other things than {self.source}:{listing(problems)}",
@@ -113,7 +143,7 @@ class Upload:
                 _ELSEWHERE,
             )
         # What cannot be compared is sent again, and so is what another key encrypts.
-        return {keys[key].name for key, same in agree.items() if same and options.encrypts(stored[key])}
+        return {keys[key].file.name for key, item in stored.items() if same[key] and options.encrypts(item)}
 
     def _strange(self, others: Iterable[str], sets: Sequence[ShardSet]) -> list[str]:
         """Return the keys of objects that a job would read as if they belonged to a folder of shards."""
@@ -123,57 +153,44 @@ class Upload:
     def _send(
         self,
         client: Any,
-        files: Sequence[LocalFile],
+        files: Sequence[_Outgoing],
+        missing: Sequence[_Outgoing],
         sets: Sequence[ShardSet],
-        sha256: Mapping[str, str],
         options: Options,
     ) -> None:
-        in_parts = {self._object(file.name).key for file in files if file.size >= PART}
-        if in_parts:
-            _give_up_unfinished(client, self.address.bucket, self._prefix(), in_parts)
-        by_name = {file.name: file for file in files}
+        by_name = {file.file.name: file for file in files}
 
         def start(manager: Any, item: Item, listeners: list[Any]) -> None:
-            place, given = item.address, options.arguments(sha256[item.name])
+            place, given = item.address, options.arguments(by_name[item.name].sha256)
             manager.upload(str(item.path), place.bucket, place.key, extra_args=given, subscribers=listeners)
 
         def finished(item: Item) -> None:
-            if not by_name[item.name].is_unchanged():
+            if not by_name[item.name].file.is_unchanged():
                 found = f"{item.path} was changed while it was sent to {item.address}"
                 raise CloudError(found, "files that nobody writes to", f"wait for it, then {_ELSEWHERE}")
 
-        # A folder whose manifest is there is whole for everybody who reads it.
-        first, last = ([file for file in files if is_manifest(file.name) is late] for late in (False, True))
-        with bytes_moved(f"sending to {self.address}", sum(file.size for file in files)) as moved:
-            move(client, self._items(first), start, self.threads, moved, finished)
-            self._verify(client, sets)
-            move(client, self._items(last), start, self.threads, moved, finished)
+        with bytes_moved(f"sending to {self.address}", sum(file.file.size for file in missing)) as moved:
+            # A folder whose manifest is there is whole for everybody who reads it.
+            for late in (False, True):
+                items = [file.item for file in missing if is_manifest(file.file.name) is late]
+                move(client, items, start, self.threads, moved, finished)
+                if not late:
+                    self._verify(client, [by_name[name] for shards in sets for name in shards.cards])
 
-    def _items(self, files: Sequence[LocalFile]) -> list[Item]:
-        return [Item(file.name, file.path, self._object(file.name), file.size) for file in files]
+    def _verify(self, client: Any, shards: Sequence[_Outgoing]) -> None:
+        """Ask S3 for every shard that the manifests name.
 
-    def _verify(self, client: Any, sets: Sequence[ShardSet]) -> None:
-        """Ask S3 for every shard that the manifests name."""
-        for shards in sets:
-            keys = {self._object(name).key: name for name in shards.cards}
-            stored = looked_at(client, self.address.bucket, keys, self.threads)
-            sizes = {keys[key]: item.size for key, item in stored.items()}
-            check_shards(shards, sizes, _known(stored, keys), str(self.address), "call it again")
-
-
-def _known(stored: Mapping[str, Stored], keys: Mapping[str, str]) -> dict[str, str]:
-    return {
-        keys[key]: item.digest.value
-        for key, item in stored.items()
-        if item.digest and item.digest.kind == "sha256"
-    }
-
-
-def _shard_sets(files: Sequence[LocalFile]) -> list[ShardSet]:
-    names = [file.name for file in files]
-    manifests = [file for file in files if len(files) > 1 and is_manifest(file.name)]
-    found = [shard_set(file.name, file.path.read_bytes(), names, str(file.path)) for file in manifests]
-    return [shards for shards in found if shards is not None]
+        Raises:
+            ShardError: one is not there, or another one.
+        """
+        keys = [file.address.key for file in shards]
+        stored = looked_at(client, self.address.bucket, keys, self.threads)
+        for file in shards:
+            if not file.is_stored_as(stored.get(file.address.key)):
+                found = f"{file.address} is not there, or not as {file.file.path}, after it was sent"
+                raise ShardError(
+                    found, "the shards that the manifest names", f"call it again, or {_ELSEWHERE}"
+                )
 
 
 def _give_up_unfinished(client: Any, bucket: str, prefix: str, keys: Collection[str]) -> None:

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any, NamedTuple
 
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.refusals import asking, code_of
+from mri_tumor.cloud.aws.s3.parallel import side_by_side
 from mri_tumor.files import sha256_of
-from mri_tumor.progress import track
 
 METADATA = "sha256"
 """The name under which we keep a file's SHA-256 in its object's metadata."""
@@ -82,18 +81,9 @@ def looked_at(client: Any, bucket: str, keys: Iterable[str], threads: int) -> di
     Raises:
         CloudError: AWS refused.
     """
-    keys = list(keys)
-    if not keys:
-        return {}
-    with ThreadPoolExecutor(threads) as pool:
-        work = [pool.submit(partial(_looked_at, client, bucket, key)) for key in keys]
-        try:
-            for done in track(as_completed(work), f"looking at s3://{bucket}", len(work)):
-                done.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-    return {item.key: item for item in (future.result() for future in work) if item is not None}
+    ask = partial(_looked_at, client, bucket)
+    answers = side_by_side(ask, keys, threads, f"looking at s3://{bucket}")
+    return {item.key: item for item in answers if item is not None}
 
 
 def _looked_at(client: Any, bucket: str, key: str) -> Stored | None:
