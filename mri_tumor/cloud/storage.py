@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.addresses import S3Address
+from mri_tumor.cloud.aws.s3.report import Transfer
 from mri_tumor.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from mri_tumor.cloud.aws.s3.report import Transfer
 
 
 def upload(
@@ -21,7 +19,7 @@ def upload(
     dry_run: bool = False,
     threads: int = 8,
     session: Any = None,
-) -> "Transfer":
+) -> Transfer:
     """Send a folder or a file to S3.
 
     What is there already, by length and checksum, is not sent again: a call that was interrupted goes on with
@@ -55,7 +53,7 @@ def upload(
         ShardError: shards are not what their manifest says, here or in S3.
         CloudError: AWS refused or cannot be reached, or S3 has something else there. Call it again when that
             is mended.
-        DownloadError: a file cannot be read.
+        DownloadError: a file or folder of this machine cannot be read.
         MissingExtra: boto3 is not installed.
 
     >>> upload("shards", "http://bucket/shards")
@@ -80,7 +78,7 @@ def download(
     dry_run: bool = False,
     threads: int = 8,
     session: Any = None,
-) -> "Transfer":
+) -> Transfer:
     """Fetch a folder or an object from S3.
 
     Files come into `.download-<name>` beside their place and are held against their checksums there: those of

@@ -12,6 +12,7 @@ HEAVY = ("tensorflow", "keras", "sagemaker", "boto3", "matplotlib", "sklearn", "
         "mri_tumor.cloud",
         "mri_tumor.cloud.estimator",
         "mri_tumor.cloud.predictor",
+        "mri_tumor.cloud.storage",
         "mri_tumor.cloud.container.inference",
     ],
 )

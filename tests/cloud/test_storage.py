@@ -229,6 +229,7 @@ def test_a_manifest_is_sent_and_fetched_last(rclone: Bucket, proxy: Proxy, tmp_p
         (lambda folder: (folder / "part-00001-of-00003.tfrecord").write_bytes(content(8, 3001)), "SHA-256"),
         (lambda folder: (folder / "part-00001-of-00003.tfrecord").write_bytes(b"0"), "has 1 bytes"),
         (lambda folder: (folder / "part-00003-of-00004.tfrecord").write_bytes(b"0"), "not in the manifest"),
+        (lambda folder: [path.unlink() for path in folder.glob("part*")], "is missing"),
     ],
 )
 def test_damaged_shards_are_not_sent(
@@ -254,14 +255,45 @@ def test_a_damaged_manifest(rclone: Bucket, tmp_path: Path) -> None:
     assert len(cloud.upload(other, rclone.address("site")).files) == 2
 
 
+def test_a_shard_that_changes_in_s3_meanwhile_is_found(rclone: Bucket, proxy: Proxy, tmp_path: Path) -> None:
+    folder = write_shards(tmp_path / "train")
+    first = "train/part-00000-of-00003.tfrecord"
+    rclone.put(first, (folder / "part-00000-of-00003.tfrecord").read_bytes())
+
+    def spoil() -> None:
+        rclone.put(first, content(7, 3000))
+
+    proxy.faults.append(Fault("call", "PUT", "part-00002", action=spoil))
+    with pytest.raises(ShardError, match=r"part-00000-of-00003.tfrecord is not there, or not as .* was sent"):
+        cloud.upload(folder, rclone.address("train"))
+    sent = rclone.keys()
+    assert "train/manifest.json" not in sent
+
+
+def test_a_folder_that_cannot_be_read_is_not_passed_over(
+    rclone: Bucket, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if str(path).endswith("b"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(DownloadError, match=r"tree/b cannot be read or written \(Permission denied\)"):
+        cloud.upload(tree, rclone.address("x"))
+    assert rclone.keys() == []
+
+
 def test_a_stale_shard_is_refused_and_nothing_is_overwritten(rclone: Bucket, tmp_path: Path) -> None:
     old, new = write_shards(tmp_path / "old", shards=4), write_shards(tmp_path / "new", shards=3)
     cloud.upload(old, rclone.address("train"))
     before = rclone.keys()
     with pytest.raises(CloudError) as caught:
         cloud.upload(new, rclone.address("train"))
-    assert "train/part-00003-of-00004.tfrecord has no file" in str(caught.value)
-    assert "train/manifest.json is not as" in str(caught.value)
+    assert "train/part-00003-of-00004.tfrecord is in S3 only" in str(caught.value)
+    assert "train/manifest.json differs from" in str(caught.value)
     assert "choose another address" in caught.value.fix
     assert rclone.keys() == before
     # Beside shards, other things may lie; and so they may among files that are no shards.
@@ -273,7 +305,7 @@ def test_a_stale_shard_is_refused_and_nothing_is_overwritten(rclone: Bucket, tmp
 def test_other_content_is_not_overwritten(rclone: Bucket, tree: Path) -> None:
     rclone.put("x/a.bin", content(2, 5000))
     with pytest.raises(
-        CloudError, match=r"(?s)holds other things.*x/a.bin is not as .*nothing is overwritten"
+        CloudError, match=r"(?s)holds other things.*x/a.bin differs from .*nothing is overwritten"
     ):
         cloud.upload(tree, rclone.address("x"))
     assert rclone.keys() == ["x/a.bin"]

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from mri_tumor.cloud.file_names import problems_of
 from mri_tumor.errors import ArgumentError, DownloadError
@@ -47,13 +48,14 @@ def files_of(source: Path) -> list[LocalFile]:
 
     Raises:
         ArgumentError: there are none, a name cannot be written everywhere, or something is no regular file.
+        OSError: a folder cannot be read.
     """
     if source.is_file():
         return [_local(source, source.name)]
     if not source.is_dir():
         raise ArgumentError(f"there is no {source}", "a folder or a file", "check the path")
     files, hidden = [], 0
-    for folder, folders, names in os.walk(source):
+    for folder, folders, names in os.walk(source, onerror=_raise):
         for name in sorted(folders + names):
             path = Path(folder, name)
             if name.startswith("."):
@@ -103,6 +105,10 @@ def listing(problems: list[str]) -> str:
     shown = [f"\n  ({number}) {problem}" for number, problem in enumerate(problems[:_SHOWN], 1)]
     more = [f"\n  and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
     return "".join(shown + more)
+
+
+def _raise(error: OSError) -> NoReturn:
+    raise error  # os.walk itself passes over folders that cannot be read
 
 
 def _local(path: Path, name: str) -> LocalFile:

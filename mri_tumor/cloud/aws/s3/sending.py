@@ -85,9 +85,9 @@ class Upload:
         )
 
     def _outgoing(self, alone: bool) -> list[_Outgoing]:
-        files = files_of(self.source)
         doing = f"computing checksums of {self.source}"
         with at_hand(self.source):
+            files = files_of(self.source)
             digests = side_by_side(sha256_of, [file.path for file in files], self.threads, doing)
         own = alone and self.address.name == files[0].name
         return [
