@@ -166,6 +166,8 @@ def test_no_archive_fails_its_endpoint(aws: SageMakerServer, tmp_path: Path) -> 
     (tmp_path / "a").write_bytes(b"no archive")
     create_model(aws, tmp_path / "a", "no-archive")
     assert "Failed to extract" in create_endpoint(aws, "no-archive", "no-archive")["FailureReason"]
+    with pytest.raises(ClientError, match="ValidationError"):
+        aws.client("sagemaker-runtime").invoke_endpoint(EndpointName="no-archive", Body=b"")
 
 
 def test_an_endpoint_can_be_told_to_fail(aws: SageMakerServer, model: str) -> None:

@@ -201,8 +201,10 @@ def channels(sagemaker_server: SageMakerServer, shards: dict[str, Path]) -> dict
     return {name: f"s3://{sagemaker_server.bucket}/shards/{name}" for name in shards}
 
 
-def train(server: SageMakerServer, source: Path, channels: dict[str, str], name: str, **settings: Any) -> str:
-    """Start a job with the SDK's trainer and return its name."""
+def trainer_of(
+    server: SageMakerServer, source: Path, name: str, *, spot: bool = False, **settings: Any
+) -> Any:
+    """Return the SDK's trainer of a job."""
     import boto3
 
     with warnings.catch_warnings():
@@ -213,8 +215,7 @@ def train(server: SageMakerServer, source: Path, channels: dict[str, str], name:
         from sagemaker.train import ModelTrainer
 
     place = f"s3://{server.bucket}/{name}"
-    spot = settings.pop("spot", False)
-    trainer = ModelTrainer(
+    return ModelTrainer(
         training_image="763104351884.dkr.ecr.eu-west-1.amazonaws.com/tensorflow-training:2.21-cpu",
         source_code=configs.SourceCode(
             source_dir=str(source),
@@ -223,11 +224,11 @@ def train(server: SageMakerServer, source: Path, channels: dict[str, str], name:
         ),
         compute=configs.Compute(
             instance_type="ml.m5.xlarge",
-            instance_count=settings.pop("hosts", 1),
+            instance_count=1,
             enable_managed_spot_training=spot,
         ),
         stopping_condition=configs.StoppingCondition(
-            max_runtime_in_seconds=settings.pop("seconds", 300),
+            max_runtime_in_seconds=300,
             max_wait_time_in_seconds=400 if spot else None,
         ),
         output_data_config=configs.OutputDataConfig(s3_output_path=f"{place}/jobs"),
@@ -240,8 +241,18 @@ def train(server: SageMakerServer, source: Path, channels: dict[str, str], name:
     ).with_metric_definitions(
         [MetricDefinition(name=metric, regex=regex) for metric, regex in METRICS.items()]
     )
-    data = [configs.InputData(channel_name=key, data_source=address) for key, address in channels.items()]
-    trainer.train(input_data_config=data, wait=False)
+
+
+def inputs_of(channels: dict[str, str]) -> list[Any]:
+    from sagemaker.core.training.configs import InputData
+
+    return [InputData(channel_name=name, data_source=address) for name, address in channels.items()]
+
+
+def train(server: SageMakerServer, source: Path, channels: dict[str, str], name: str, **settings: Any) -> str:
+    """Start a job with the SDK's trainer and return its name."""
+    trainer = trainer_of(server, source, name, **settings)
+    trainer.train(input_data_config=inputs_of(channels), wait=False)
     return str(trainer._latest_training_job.training_job_name)
 
 
@@ -267,3 +278,71 @@ def test_a_training_job_runs_the_librarys_entry_through_the_sdks_own_driver(
     lines = log_of(aws, "/aws/sagemaker/TrainingJobs", f"{trained['TrainingJobName']}/algo-1-")
     assert any("epoch 2/2" in line for line in lines)
     assert any("Running Basic Script driver" in line for line in lines)
+
+
+@pytest.mark.slow
+def test_an_interrupted_spot_job_of_the_librarys_goes_on_where_it_was(
+    aws: SageMakerServer, source: Path, channels: dict[str, str]
+) -> None:
+    aws.interrupt_spot_jobs()
+    name = train(aws, source, channels, "spot-real", spot=True, epochs=3)
+    found = ended(aws.client("sagemaker"), name)
+    assert found["TrainingJobStatus"] == "Completed", found.get("FailureReason")
+    assert "Interrupted" in [step["Status"] for step in found["SecondaryStatusTransitions"]]
+    lines = log_of(aws, "/aws/sagemaker/TrainingJobs", f"{name}/algo-1-")
+    assert sum("epoch 3/3" in line for line in lines) == 1
+    assert sum("epoch 1/3" in line for line in lines) == 1
+
+
+@pytest.mark.slow
+def test_the_sdks_tuner_runs_the_librarys_entry(
+    aws: SageMakerServer, source: Path, channels: dict[str, str]
+) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter
+        from sagemaker.train.tuner import HyperparameterTuner
+
+    tuner = HyperparameterTuner(
+        model_trainer=trainer_of(aws, source, "tuner-real", epochs=1),
+        objective_metric_name="val_accuracy",
+        hyperparameter_ranges={
+            "learning_rate": ContinuousParameter(1e-4, 1e-2, scaling_type="Logarithmic"),
+            "model": CategoricalParameter(["small_cnn"]),
+        },
+        metric_definitions=[{"Name": metric, "Regex": regex} for metric, regex in METRICS.items()],
+        max_jobs=1,
+        max_parallel_jobs=1,
+    )
+    tuner.tune(inputs=inputs_of(channels), job_name="tuner-real", wait=False)
+    tuner.model_trainer._tuner_temp_dir.cleanup()  # which the SDK leaves to Python, and Python warns of it
+    client = aws.client("sagemaker")
+    found = until(
+        lambda: client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName="tuner-real"),
+        lambda found: found["HyperParameterTuningJobStatus"] != "InProgress",
+        150,
+    )
+    assert found["HyperParameterTuningJobStatus"] == "Completed", found
+    best = found["BestTrainingJob"]
+    assert 0 <= best["FinalHyperParameterTuningJobObjectiveMetric"]["Value"] <= 1
+    assert best["TunedHyperParameters"]["model"] == '"small_cnn"'
+
+
+def test_what_the_platform_does_is_recorded_apart_and_outputs_are_encrypted(aws: SageMakerServer) -> None:
+    key = aws.client("kms").create_key()["KeyMetadata"]["Arn"]
+    aws.client("s3").put_object(Bucket=aws.bucket, Key="secret/data/a", Body=b"")
+    mark = aws.mark()
+    job(
+        aws,
+        "secret",
+        "echo a > /opt/ml/model/a; echo line",
+        InputDataConfig=[channel(aws, "train", "secret/data")],
+        OutputDataConfig={"S3OutputPath": f"s3://{aws.bucket}/secret/jobs", "KmsKeyId": key},
+    )
+    found = ended(aws.client("sagemaker"), "secret")
+    wanted = {("s3", "ListObjectsV2"), ("s3", "GetObject"), ("s3", "PutObject"), ("logs", "PutLogEvents")}
+    assert wanted <= set(aws.calls(mark, principal="platform"))
+    assert {service for service, _ in aws.calls(mark)} == {"sagemaker"}
+    bucket, name = parts_of(found["ModelArtifacts"]["S3ModelArtifacts"])
+    head = aws.client("s3").head_object(Bucket=bucket, Key=name)
+    assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)

@@ -13,11 +13,14 @@ from botocore.model import OperationModel, ServiceModel
 PLATFORM_KEY = "AKIAPLATFORM00000000"
 """The access key of the platform itself, which acts in the execution role's name."""
 
+HARNESS_KEY = "AKIAHARNESS000000000"
+"""The access key for what the harness asks for its own sake and SageMaker would not ask."""
+
 ROLE_KEY = "ASIAEXECUTIONROLE000"
 """The access key that code inside a job or a container has."""
 
 _BY_SIGNATURE = {"monitoring": "cloudwatch"}
-_PRINCIPALS = {PLATFORM_KEY: "platform", ROLE_KEY: "role"}
+_PRINCIPALS = {PLATFORM_KEY: "platform", HARNESS_KEY: "harness", ROLE_KEY: "role"}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import json
 import logging
 import threading
 import uuid
+from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
@@ -11,7 +12,7 @@ from harness.base import REGION, Platform
 from harness.containers.container import Container, Said
 from harness.endpoints import Endpoints
 from harness.errors import Answer, Refused
-from harness.s3 import parts_of
+from harness.s3 import parts_of, send
 from harness.store import ACCOUNT, Resource
 
 logger = logging.getLogger(__name__)
@@ -19,6 +20,31 @@ logger = logging.getLogger(__name__)
 REAL_TIME_LIMIT = 6 * 2**20
 SERVERLESS_LIMIT = 4 * 2**20
 _PASSED_ON = ("Content-Type", "Accept", "X-Amzn-SageMaker-Custom-Attributes")
+
+
+@dataclass(frozen=True)
+class _Places:
+    """Where the answer to an asynchronous request goes.
+
+    Args:
+        output: if it is one.
+        failure: if it is an error; None: nowhere.
+        kms_key: the key that it is encrypted with, or None.
+    """
+
+    output: str
+    failure: str | None
+    kms_key: str | None
+
+    @classmethod
+    def of(cls, config: dict[str, str], own: str) -> "_Places":
+        """Return the places that an endpoint's `OutputConfig` names, for a request."""
+        failure = config.get("S3FailurePath")
+        return cls(
+            f"{config['S3OutputPath'].rstrip('/')}/{own}.out",
+            f"{failure.rstrip('/')}/{own}-error.out" if failure else None,
+            config.get("KmsKeyId"),
+        )
 
 
 class Runtime:
@@ -57,21 +83,19 @@ class Runtime:
         if not config:
             raise Refused("ValidationError", f"Endpoint {name} of account {ACCOUNT} is not asynchronous.")
         own = uuid.uuid4()
-        output = f"{config['OutputConfig']['S3OutputPath'].rstrip('/')}/{own}.out"
-        failure = config["OutputConfig"].get("S3FailurePath")
-        failed = f"{failure.rstrip('/')}/{own}-error.out" if failure else None
+        places = _Places.of(config["OutputConfig"], str(own))
         source = headers["X-Amzn-SageMaker-InputLocation"]
         threading.Thread(
-            target=self._answer_later, args=(container, source, headers, output, failed), daemon=True
+            target=self._answer_later, args=(container, source, headers, places), daemon=True
         ).start()
-        places = {"X-Amzn-SageMaker-OutputLocation": output}
-        if failed:
-            places["X-Amzn-SageMaker-FailureLocation"] = failed
+        answer = {"Content-Type": "application/json", "X-Amzn-SageMaker-OutputLocation": places.output}
+        if places.failure:
+            answer["X-Amzn-SageMaker-FailureLocation"] = places.failure
         card = {"InferenceId": headers.get("X-Amzn-SageMaker-Inference-Id", str(own))}
-        return Answer(202, {"Content-Type": "application/json", **places}, json.dumps(card).encode())
+        return Answer(202, answer, json.dumps(card).encode())
 
     def _answer_later(
-        self, container: Container, source: str, headers: dict[str, str], output: str, failed: str | None
+        self, container: Container, source: str, headers: dict[str, str], places: "_Places"
     ) -> None:
         client = self._platform.client("s3")
         bucket, key = parts_of(source)
@@ -79,10 +103,9 @@ class Runtime:
             said = _asked(container, client.get_object(Bucket=bucket, Key=key)["Body"].read(), headers)
         except (ClientError, Refused) as error:
             said = Said(400, "text/plain", str(error).encode())
-        place = output if said.status < 400 else failed
+        place = places.output if said.status < 400 else places.failure
         if place is not None:
-            bucket, key = parts_of(place)
-            client.put_object(Bucket=bucket, Key=key, Body=said.body, ContentType=said.kind)
+            send(client, said.body, place, kms_key=places.kms_key, kind=said.kind)
 
     def _in_service(self, name: str) -> tuple[Resource, Container]:
         missing = Refused("ValidationError", f"Endpoint {name} of account {ACCOUNT} not found.")

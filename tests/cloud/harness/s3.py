@@ -63,10 +63,20 @@ def exists(client: Any, address: str) -> bool:
     return False
 
 
-def send_file(client: Any, path: Path, address: str) -> None:
-    """Copy a file to an address."""
+def send(client: Any, body: bytes, address: str, *, kms_key: str | None = None, kind: str = "") -> None:
+    """Write an object.
+
+    Args:
+        client: for S3.
+        body: its content.
+        address: where it goes.
+        kms_key: the key that it is encrypted with, or None.
+        kind: its content type.
+    """
     bucket, key = parts_of(address)
-    client.put_object(Bucket=bucket, Key=key, Body=path.read_bytes())
+    encrypted = {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": kms_key} if kms_key else {}
+    typed = {"ContentType": kind} if kind else {}
+    client.put_object(Bucket=bucket, Key=key, Body=body, **encrypted, **typed)
 
 
 class Mirror:
@@ -77,9 +87,19 @@ class Mirror:
         folder: the folder.
         address: where it goes.
         sent_before: whether what it holds now came from there.
+        kms_key: the key that it is encrypted with, or None.
     """
 
-    def __init__(self, client: Any, folder: Path, address: str, *, sent_before: bool = False) -> None:
+    def __init__(
+        self,
+        client: Any,
+        folder: Path,
+        address: str,
+        *,
+        sent_before: bool = False,
+        kms_key: str | None = None,
+    ) -> None:
+        self._kms_key = kms_key
         self.client, self.folder, self.address = client, folder, address.rstrip("/")
         self.count = 0
         self._last = time.monotonic()
@@ -94,7 +114,8 @@ class Mirror:
             with contextlib.suppress(FileNotFoundError):
                 mark = _mark(path)
                 if self._sent.get(path) != mark:
-                    send_file(self.client, path, f"{self.address}/{path.relative_to(self.folder).as_posix()}")
+                    place = f"{self.address}/{path.relative_to(self.folder).as_posix()}"
+                    send(self.client, path.read_bytes(), place, kms_key=self._kms_key)
                     self._sent[path] = mark
                     self.count += 1
         self._last = time.monotonic()

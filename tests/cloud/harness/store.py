@@ -65,6 +65,7 @@ class Resource:
     request: dict[str, Any]
     facts: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def status(self) -> str:
@@ -73,8 +74,9 @@ class Resource:
 
     def set(self, **facts: Any) -> None:
         """Change facts, and the time of the last change with them."""
-        # In one step: a description that is made meanwhile sees all of them or none.
-        self.facts = {**self.facts, **facts, "LastModifiedTime": now()}
+        with self.lock:
+            # In one step: a description that is made meanwhile sees all of them or none.
+            self.facts = {**self.facts, **facts, "LastModifiedTime": now()}
 
     def described(self, operation: str) -> dict[str, Any]:
         """Return the members that an operation's reply has; those without a value are left out."""

@@ -116,7 +116,7 @@ class ProcessingRun:
             place = _here(folder, output["LocalPath"])
             place.mkdir(parents=True, exist_ok=True)
             if output["S3UploadMode"] == "Continuous":
-                self._mirrors.append(s3.Mirror(self._client, place, output["S3Uri"]))
+                self._mirrors.append(self._mirror(place, output))
 
     def _start(self, containers: Containers) -> None:
         application = self._given["AppSpecification"]
@@ -145,7 +145,11 @@ class ProcessingRun:
         for output in self._outputs():
             if output["S3UploadMode"] == "EndOfJob":
                 for folder in self._folders:
-                    s3.Mirror(self._client, _here(folder, output["LocalPath"]), output["S3Uri"]).send()
+                    self._mirror(_here(folder, output["LocalPath"]), output).send()
+
+    def _mirror(self, place: Path, output: dict[str, Any]) -> s3.Mirror:
+        key = self._given["ProcessingOutputConfig"].get("KmsKeyId")
+        return s3.Mirror(self._client, place, output["S3Uri"], kms_key=key)
 
     def _outputs(self) -> list[dict[str, Any]]:
         return [one["S3Output"] for one in self._given.get("ProcessingOutputConfig", {}).get("Outputs", [])]

@@ -233,7 +233,8 @@ class TrainingRun:
             if files:
                 archive = self._folders[0].folder / f"{name}.tar.gz"
                 _pack(files, archive)
-                s3.send_file(self._client, archive, f"{output}/{name}.tar.gz")
+                body, key = archive.read_bytes(), self._given["OutputDataConfig"].get("KmsKeyId")
+                s3.send(self._client, body, f"{output}/{name}.tar.gz", kms_key=key)
                 if name == "model":
                     self._job.set(ModelArtifacts={"S3ModelArtifacts": f"{output}/model.tar.gz"})
 
@@ -251,13 +252,13 @@ class TrainingRun:
 def move(job: Resource, secondary: str, **facts: Any) -> None:
     """Let a job go on to its next secondary status."""
     at = now()
-    steps = [dict(step) for step in job.facts["SecondaryStatusTransitions"]]
-    if steps:
-        steps[-1].setdefault("EndTime", at)
-    steps.append({"Status": secondary, "StartTime": at, "StatusMessage": _MESSAGES[secondary]})
+    step = {"Status": secondary, "StartTime": at, "StatusMessage": _MESSAGES[secondary]}
     if secondary in ("Completed", "Stopped", "Failed", "MaxRuntimeExceeded"):
-        steps[-1]["EndTime"] = at
-    job.set(SecondaryStatus=secondary, SecondaryStatusTransitions=steps, **facts)
+        step["EndTime"] = at
+    # The job's own thread and a call that stops it may both move it on.
+    with job.lock:
+        steps = [{"EndTime": at, **one} for one in job.facts["SecondaryStatusTransitions"]]
+        job.set(SecondaryStatus=secondary, SecondaryStatusTransitions=[*steps, step], **facts)
 
 
 def fail(job: Resource, reason: str) -> None:

@@ -136,8 +136,8 @@ class TransformRun:
             self._fail(first, text, "Client" if said.status < 500 else "Algorithm")
         output = self._given["TransformOutput"]["S3OutputPath"].rstrip("/")
         place = f"{output}/{s3.place_of(key, prefix)}.out"
-        bucket, key = s3.parts_of(place)
-        self._client.put_object(Bucket=bucket, Key=key, Body=said.body, ContentType=said.kind)
+        kms_key = self._given["TransformOutput"].get("KmsKeyId")
+        s3.send(self._client, said.body, place, kms_key=kms_key, kind=said.kind)
         self._written.append(place)
 
     def _fail(self, line: str, detail: str, side: str) -> None:

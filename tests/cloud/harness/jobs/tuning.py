@@ -1,5 +1,6 @@
 """Tuning jobs: points of the ranges, each trained for real, the best found by its objective."""
 
+import contextlib
 import time
 import uuid
 from typing import Any
@@ -141,7 +142,8 @@ class TuningRun:
     def _stop(self, works: list[Work]) -> None:
         for work in works:
             if work.job.status == "InProgress":
-                self._training.stop_training_job({"TrainingJobName": work.job.name})
+                with contextlib.suppress(Refused):  # it has just ended by itself
+                    self._training.stop_training_job({"TrainingJobName": work.job.name})
 
     def _count(self) -> None:
         rows = [summary(one, self._job) for one in jobs_of(self._platform, self._job)]

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from harness.base import Platform
 from harness.errors import Refused
 from harness.logs import LogStream
+from harness.recognise import HARNESS_KEY
 from harness.store import Resource
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def check_role(platform: Platform, arn: str) -> None:
         Refused: as SageMaker words it.
     """
     try:
-        platform.client("iam").get_role(RoleName=arn.rpartition("/")[2])
+        platform.client("iam", HARNESS_KEY).get_role(RoleName=arn.rpartition("/")[2])
     except ClientError:
         raise Refused(
             "ValidationException",
