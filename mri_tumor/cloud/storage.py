@@ -51,6 +51,7 @@ def upload(
         ArgumentError: an argument is wrong, or the folder holds links, names that not every system can write,
             or nothing.
         ShardError: shards are not what their manifest says, here or in S3.
+        ManifestMismatch: a manifest beside shards cannot be read.
         CloudError: AWS refused or cannot be reached, or S3 has something else there. Call it again when that
             is mended.
         DownloadError: a file or folder of this machine cannot be read.
@@ -100,6 +101,7 @@ def download(
     Raises:
         ArgumentError: an argument is wrong, or something else is in the place.
         ShardError: S3 has not all the shards that a manifest names, or others too.
+        ManifestMismatch: a manifest beside shards cannot be read.
         CloudError: AWS refused or cannot be reached, there is nothing, or an object has a name that cannot be
             written inside one folder (`..`, absolute, Windows' own). Nothing is fetched then.
         DownloadError: a file came with wrong content, or cannot be written, as on a full disk.

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from s3_servers import Bucket, Fault, Proxy, session
 
 from mri_tumor import cloud, dataset
+from mri_tumor.cloud.aws.s3 import fetching
 from mri_tumor.cloud.file_names import problems_of
 from mri_tumor.errors import ArgumentError, CloudError, DownloadError, ManifestMismatch, ShardError
 from mri_tumor.manifest import Manifest
@@ -248,9 +249,15 @@ def test_a_damaged_manifest(rclone: Bucket, tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(card | {"digest": "0"}))
     with pytest.raises(ManifestMismatch, match="digest"):
         cloud.upload(folder, rclone.address("train"))
-    Manifest("shards", {}).save(folder)
-    with pytest.raises(ManifestMismatch, match="lacks what shards need"):
-        cloud.upload(folder, rclone.address("train"))
+    for section in (
+        {},
+        {"shards": 3},
+        {"shards": [3]},
+        {"shards": [{"name": "a", "bytes": "x", "sha256": ""}]},
+    ):
+        Manifest("shards", section).save(folder)
+        with pytest.raises(ManifestMismatch, match="lacks what shards need"):
+            cloud.upload(folder, rclone.address("train"))
     other = write(tmp_path / "site", {"manifest.json": b"{}", "index.html": b"<p>"})
     assert len(cloud.upload(other, rclone.address("site")).files) == 2
 
@@ -300,6 +307,17 @@ def test_a_stale_shard_is_refused_and_nothing_is_overwritten(rclone: Bucket, tmp
     cloud.upload(new, rclone.address("train2"))
     cloud.upload(write(tmp_path / "notes", {"notes.txt": b"1"}), rclone.address("train2/notes"))
     cloud.upload(write(tmp_path / "notes", {"more.txt": b"2"}), rclone.address("train2/notes"))
+
+
+def test_a_manifest_too_large_for_one_is_not_read(
+    rclone: Bucket, proxy: Proxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.upload(write_shards(tmp_path / "train"), rclone.address("train"))
+    proxy.seen.clear()
+    monkeypatch.setattr(fetching, "_LARGEST_MANIFEST", 100)
+    with pytest.raises(ManifestMismatch, match=r"train/manifest.json has .*at most 100 bytes"):
+        cloud.download(rclone.address("train"), tmp_path / "copy")
+    assert not any(method == "GET" and "manifest" in path for method, path in proxy.seen)
 
 
 def test_other_content_is_not_overwritten(rclone: Bucket, tree: Path) -> None:

@@ -5,7 +5,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,12 +19,13 @@ from mri_tumor.cloud.aws.s3.shards import check_shards, is_manifest, shard_set
 from mri_tumor.cloud.aws.s3.stored import Digest, Stored, listed, looked_at
 from mri_tumor.cloud.aws.s3.transfer import Item, move
 from mri_tumor.cloud.file_names import problems_of
-from mri_tumor.errors import ArgumentError, CloudError, DownloadError
+from mri_tumor.errors import ArgumentError, CloudError, DownloadError, ManifestMismatch
 from mri_tumor.files import locked
 from mri_tumor.progress import bytes_moved, size_text, track
 
 logger = logging.getLogger(__name__)
 
+_LARGEST_MANIFEST = 64 * 10**6  # bytes; it is read into memory
 _AGAIN = "call it again: it goes on where it stopped"
 
 
@@ -54,7 +55,7 @@ class Download:
             "down",
             str(self.address),
             target,
-            tuple(missing),
+            tuple(name for name in found if name in missing),
             tuple(name for name in found if name not in missing),
             sum(found[name].size for name in missing),
             time.monotonic() - start,
@@ -63,12 +64,12 @@ class Download:
 
     def _missing(
         self, client: Any, found: Mapping[str, Stored], target: Path, *, alone: bool, dry_run: bool
-    ) -> list[str]:
+    ) -> set[str]:
         """Return the names of what is not there yet; unless it is a dry run, it is there afterwards."""
         if self._is_there(target, found, alone):
-            return []
+            return set()
         partial = target.parent / f".download-{target.name}"
-        missing = [name for name in found if not _holds(found[name], partial / name)]
+        missing = {name for name in found if not _holds(found[name], partial / name)}
         if not dry_run:
             partial.mkdir(parents=True, exist_ok=True)
             with locked(partial, target):
@@ -84,6 +85,7 @@ class Download:
         Raises:
             CloudError: there is nothing, or something that cannot be written below one folder.
             ShardError: a shard that a manifest names is not there.
+            ManifestMismatch: a manifest beside shards cannot be read, or is far too large for one.
         """
         inside = self.address.inside
         keys = list(listed(client, self.address.bucket, inside))
@@ -107,7 +109,7 @@ class Download:
         """Return the objects with what their manifests know of them, which counts more than what S3 does."""
         known = dict(found)
         for name in filter(is_manifest, found):
-            text = self._text(client, name)
+            text = self._text(client, name, found[name].size)
             shards = shard_set(name, text, found, str(self.address / name))
             if shards is not None:
                 sizes = {name: item.size for name, item in found.items()}
@@ -118,8 +120,11 @@ class Download:
                 known[name] = replace(known[name], digest=Digest("sha256", hashlib.sha256(text).hexdigest()))
         return known
 
-    def _text(self, client: Any, name: str) -> bytes:
+    def _text(self, client: Any, name: str, size: int) -> bytes:
         place = self.address / name
+        if size > _LARGEST_MANIFEST:
+            found, expected = f"{place} has {size_text(size)}", f"at most {size_text(_LARGEST_MANIFEST)}"
+            raise ManifestMismatch(found, expected, "look at what it is, and fetch the other objects alone")
         with asking(f"reading {place}"):
             return bytes(client.get_object(Bucket=place.bucket, Key=place.key)["Body"].read())
 
@@ -141,12 +146,12 @@ class Download:
             "choose another directory, or remove what is there",
         )
 
-    def _fetch(self, client: Any, found: Mapping[str, Stored], missing: Sequence[str], partial: Path) -> None:
+    def _fetch(self, client: Any, found: Mapping[str, Stored], missing: Set[str], partial: Path) -> None:
         """Fetch into a folder that then holds what was found, and nothing else."""
-        _remove_others(partial, {partial / name for name in found if name not in missing})
+        _remove_others(partial, {partial / name for name in found.keys() - missing})
         items = [
             Item(name, partial / name, S3Address(self.address.bucket, found[name].key), found[name].size)
-            for name in missing
+            for name in sorted(missing)
         ]
         size = sum(item.size for item in items)
         _check_room(partial, size)

@@ -54,7 +54,7 @@ def shard_set(name: str, text: bytes, others: Iterable[str], source: str) -> Sha
         if any(is_shard(other) and other.startswith(folder) for other in others):
             raise
         return None  # a file of this name that is not ours
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ManifestMismatch(
             f"{source} lacks what shards need", "a list of shards", "write the shards again"
         ) from error
