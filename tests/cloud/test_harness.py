@@ -154,3 +154,13 @@ def test_what_moto_answers_for_sagemaker_has_no_empty_objects(aws: SageMakerServ
     assert {} not in found.values()
     arn = found["ModelPackageGroupArn"]
     assert client.list_tags(ResourceArn=arn)["Tags"] == [{"Key": "a", "Value": "b"}]
+
+
+def test_a_body_in_chunks_arrives_whole(aws: SageMakerServer) -> None:
+    client = boto3.client("s3")
+    place = {"Bucket": aws.bucket, "Key": "chunks"}
+    address = client.generate_presigned_url("put_object", Params=place)
+    kind = {"Content-Type": "application/octet-stream"}
+    request = urllib.request.Request(address, iter([b"first,", b"second"]), kind, method="PUT")
+    urllib.request.urlopen(request).close()
+    assert client.get_object(**place)["Body"].read() == b"first,second"

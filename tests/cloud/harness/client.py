@@ -14,8 +14,6 @@ from harness.base import REGION
 from harness.store import ACCOUNT
 
 _CLOUD = Path(__file__).resolve().parents[1]
-_ROOT = _CLOUD.parents[1]
-_SECONDS = 120
 _CALLER = "AKIACALLER0000000000"
 _TRUST = {
     "Version": "2012-10-17",

@@ -37,35 +37,33 @@ class Gateway:
         self._lock = threading.Lock()
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        environ["wsgi.input"] = io.BytesIO(body)
+        body = _body_of(environ)
         if environ["PATH_INFO"].startswith("/harness/"):
             return _send(self._control.answer(environ["PATH_INFO"], body), start)
         request = recognise(environ, body)
         kind = self._platform.faults.take(request)
-        if request.operation:
-            with self._lock:
-                call = {
-                    "service": request.service,
-                    "operation": request.operation,
-                    "principal": request.principal,
-                }
-                self._calls.append({**call, "fault": kind or ""})
+        self._record(request)
         if kind == faults.RESET:
             return _reset(environ)
-        if kind not in (None, faults.LOST):
-            return _send(written(faults.refusal(str(kind), request), request.protocol), start)
+        if kind is not None and kind != faults.LOST:
+            return _send(written(faults.refusal(kind, request), request.protocol), start)
         answer = self._answer(request, environ, body)
         if kind == faults.LOST:
             if answer is None:
                 _read_of(self._moto, environ)
             return _reset(environ)
+        if answer is None and request.service == "sagemaker":
+            answer = _repaired(_read_of(self._moto, environ))
         if answer is not None:
             return _send(answer, start)
-        if request.service == "sagemaker":
-            return _send(_repaired(_read_of(self._moto, environ)), start)
         found: Iterable[bytes] = self._moto(environ, start)
         return found
+
+    def _record(self, request: Request) -> None:
+        if request.operation:
+            call = {"service": request.service, "operation": request.operation}
+            with self._lock:
+                self._calls.append({**call, "principal": request.principal})
 
     def _answer(self, request: Request, environ: dict[str, Any], body: bytes) -> Answer | None:
         """Return the answer of what runs here, or None for moto's part."""
@@ -93,6 +91,18 @@ class Gateway:
         if request.operation == "InvokeEndpointAsync":
             return self._backend.runtime.invoke_endpoint_async(name, body, headers)
         return self._backend.runtime.invoke_endpoint(name, body, headers)
+
+
+def _body_of(environ: dict[str, Any]) -> bytes:
+    """Read a request's body, and leave it to be read again."""
+    stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):  # it came in chunks, whose length nobody said before
+        body: bytes = stream.read()
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
+    else:
+        body = stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ |= {"wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))}
+    return body
 
 
 def _headers(environ: dict[str, Any]) -> dict[str, str]:
