@@ -155,6 +155,13 @@ def test_two_hosts_share_the_keys_of_a_channel(aws: SageMakerServer) -> None:
     assert files == {"127.0.0.1": [b"0", b"2", b"4"], "127.0.0.2": [b"1", b"3", b"4"]}
 
 
+def test_an_isolated_job_has_no_way_to_aws(aws: SageMakerServer) -> None:
+    job(aws, "isolated", "env | grep ^AWS_ | sort", EnableNetworkIsolation=True)
+    assert ended(aws.client("sagemaker"), "isolated")["EnableNetworkIsolation"] is True
+    lines = log_of(aws, "/aws/sagemaker/TrainingJobs", "isolated/")
+    assert lines == ["AWS_DEFAULT_REGION=eu-west-1", "AWS_REGION=eu-west-1"]
+
+
 def test_a_name_is_used_once_and_what_is_missing_is_said(aws: SageMakerServer) -> None:
     client = aws.client("sagemaker")
     job(aws, "once", "true")

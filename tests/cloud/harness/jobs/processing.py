@@ -9,13 +9,22 @@ from harness import s3
 from harness.base import Platform
 from harness.errors import Refused
 from harness.jobs.ml_folder import OPT_ML, adapt, fetch, host_names
-from harness.jobs.work import GRACE, Containers, JobFailed, Work, check_role, exit_code, wait
+from harness.jobs.work import (
+    DAY,
+    GRACE,
+    Containers,
+    JobFailed,
+    Work,
+    check_role,
+    exit_code,
+    wait,
+    without_credentials,
+)
 from harness.logs import LogStream
 from harness.store import Resource, now
 
 GROUP = "/aws/sagemaker/ProcessingJobs"
 _CODE = ("code", "entrypoint")
-_DAY = 86400
 
 
 class ProcessingJobs:
@@ -79,7 +88,7 @@ class ProcessingRun:
             self._start(containers)
             status, reason = wait(containers, self._look)
         finally:
-            containers.end(grace=GRACE if self._work.stopped.is_set() else 0.0)
+            containers.end(grace=GRACE)
         for mirror in self._mirrors:
             mirror.send()
         self._job.set(ExitMessage=self._message())
@@ -125,7 +134,7 @@ class ProcessingRun:
             raise JobFailed("AlgorithmError: the harness knows no image's own entry point, exit code: 127")
         own = self._platform.environment()
         if self._given.get("NetworkConfig", {}).get("EnableNetworkIsolation"):
-            own = {name: value for name, value in own.items() if not name.startswith("AWS_")}
+            own = without_credentials(own)
         for number, folder in enumerate(self._folders, 1):
             log = LogStream(self._platform, GROUP, f"{self._job.name}/algo-{number}-{int(time.time())}")
             variables = self._given.get("Environment", {})
@@ -138,7 +147,7 @@ class ProcessingRun:
             mirror.send(every=1.0)
         if self._work.stopped.is_set():
             return "Stopped"
-        limit = self._given.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", _DAY)
+        limit = self._given.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", DAY)
         return "MaxRuntimeExceeded" if time.monotonic() - self._began > limit else None
 
     def _upload(self) -> None:

@@ -11,7 +11,7 @@ from harness.containers.children import HERE as CONTAINERS
 from harness.jobs.metrics import final_metrics
 from harness.jobs.ml_folder import OPT_ML, MlFolder, host_names
 from harness.jobs.states import move
-from harness.jobs.work import GRACE, Containers, JobFailed, Work, exit_code, wait
+from harness.jobs.work import DAY, GRACE, Containers, JobFailed, Work, exit_code, wait, without_credentials
 from harness.logs import LogStream
 from harness.store import now
 
@@ -19,7 +19,6 @@ INTERRUPT_ORDER = "interrupt_spot_jobs"
 """The order that spot jobs are interrupted once their first checkpoint is kept: so many times."""
 
 GROUP = "/aws/sagemaker/TrainingJobs"
-_DAY = 86400
 _IMAGES_OWN = [sys.executable, str(CONTAINERS / "toolkit.py"), OPT_ML]
 
 
@@ -92,7 +91,7 @@ class TrainingRun:
                 containers.start(command, self._environment(folder), folder.folder, log)
             status, reason = wait(containers, self._look)
         finally:
-            containers.end(grace=GRACE if self._work.stopped.is_set() else 0.0)
+            containers.end(grace=GRACE)
             self._keep_checkpoints()
         return status, reason
 
@@ -100,7 +99,8 @@ class TrainingRun:
         """Return why what runs must end, or None; keep the checkpoints meanwhile."""
         if self._work.stopped.is_set():
             return "Stopped"
-        if time.monotonic() - self._began > self._given["StoppingCondition"].get("MaxRuntimeInSeconds", _DAY):
+        limit = self._given["StoppingCondition"].get("MaxRuntimeInSeconds", DAY)
+        if time.monotonic() - self._began > limit:
             return "MaxRuntimeExceeded"
         self._keep_checkpoints(every=1.0)
         if self._given.get("EnableManagedSpotTraining") and self._to_be_interrupted():
@@ -123,7 +123,7 @@ class TrainingRun:
     def _environment(self, folder: MlFolder) -> dict[str, str]:
         own = self._platform.environment()
         if self._given.get("EnableNetworkIsolation"):
-            own = {name: value for name, value in own.items() if not name.startswith("AWS_")}
+            own = without_credentials(own)
         given = {name: folder.here(value) for name, value in self._given.get("Environment", {}).items()}
         return {**own, **given, "TRAINING_JOB_NAME": self._job.name, "TRAINING_JOB_ARN": self._job.arn}
 

@@ -18,6 +18,7 @@ from harness.store import Resource
 logger = logging.getLogger(__name__)
 
 TICK = 0.1  # seconds between two looks at what runs
+DAY = 86400  # seconds that a job may run if nobody says
 GRACE = 2.0  # seconds from SIGTERM to the end by force; SageMaker waits for 120
 
 
@@ -115,6 +116,12 @@ def wait(containers: Containers, look: Callable[[], str | None]) -> tuple[int | 
             return None, reason
         time.sleep(TICK)
     return status, ""
+
+
+def without_credentials(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of an isolated container: it has no way to AWS, but knows its region."""
+    kept = ("AWS_REGION", "AWS_DEFAULT_REGION")
+    return {name: value for name, value in environment.items() if name in kept or not name.startswith("AWS_")}
 
 
 def exit_code(status: int) -> int:
