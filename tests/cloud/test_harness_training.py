@@ -353,3 +353,23 @@ def test_what_the_platform_does_is_recorded_apart_and_outputs_are_encrypted(aws:
     bucket, name = parts_of(found["ModelArtifacts"]["S3ModelArtifacts"])
     head = aws.client("s3").head_object(Bucket=bucket, Key=name)
     assert (head["ServerSideEncryption"], head["SSEKMSKeyId"]) == ("aws:kms", key)
+
+
+def test_a_job_without_a_limit_gets_the_platforms(aws: SageMakerServer) -> None:
+    client = aws.client("sagemaker")
+    client.create_training_job(
+        TrainingJobName="unlimited",
+        AlgorithmSpecification={
+            "TrainingImage": IMAGE,
+            "TrainingInputMode": "File",
+            "ContainerEntrypoint": ["/bin/true"],
+        },
+        RoleArn=aws.role,
+        OutputDataConfig={"S3OutputPath": f"s3://{aws.bucket}/unlimited"},
+        ResourceConfig={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1, "VolumeSizeInGB": 10},
+    )
+    found = ended(client, "unlimited")
+    assert found["TrainingJobStatus"] == "Completed", found
+    assert found["StoppingCondition"] == {"MaxRuntimeInSeconds": 86400}
+    # It left no model, and no artifacts are named.
+    assert "ModelArtifacts" not in found

@@ -6,7 +6,7 @@ from harness.base import Platform
 from harness.errors import Refused
 from harness.jobs.states import fail, move
 from harness.jobs.training_run import TrainingRun
-from harness.jobs.work import Work, check_role
+from harness.jobs.work import DAY, Work, check_role
 
 
 class TrainingJobs:
@@ -22,10 +22,8 @@ class TrainingJobs:
 
     def create_training_job(self, given: dict[str, Any]) -> dict[str, Any]:
         check_role(self._platform, given["RoleArn"])
-        if (
-            given.get("EnableManagedSpotTraining")
-            and "MaxWaitTimeInSeconds" not in given["StoppingCondition"]
-        ):
+        limits = given.setdefault("StoppingCondition", {"MaxRuntimeInSeconds": DAY})
+        if given.get("EnableManagedSpotTraining") and "MaxWaitTimeInSeconds" not in limits:
             raise Refused("ValidationException", "MaxWaitTimeInSeconds must be set for managed spot training")
         return {"TrainingJobArn": self.begin(given).job.arn}
 
