@@ -17,7 +17,6 @@ PART = 16 * 2**20
 """Bytes of a part; S3's 10,000 parts then hold 160 GB, beyond which boto3 takes larger ones."""
 
 _MOST_THREADS = 32  # the connections that a client keeps
-_LONG = ("PutObject", "UploadPart", "GetObject")
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def move(
             for _ in range(left):
                 finished(_result(*done.get()))
         except BaseException:
-            stop.set()  # the manager waits for what runs, which shall not begin anew
+            stop.set()
             raise
 
 
@@ -123,21 +122,21 @@ class _StoppedError(Exception):
 
 @contextlib.contextmanager
 def _stoppable(client: Any) -> Iterator[threading.Event]:
-    """Yield an event; once it is set, requests that carry files are neither begun nor tried again."""
+    """Yield an event; once it is set, no object is asked for, and none again.
+
+    boto3's manager waits for what runs. It ends sending by itself, and would go on trying to fetch.
+    """
     stop = threading.Event()
 
     def refuse(**_: Any) -> None:
         if stop.is_set():
             raise _StoppedError
 
-    names = [f"before-send.s3.{operation}" for operation in _LONG]
-    for name in names:
-        client.meta.events.register(name, refuse)
+    client.meta.events.register("before-send.s3.GetObject", refuse)
     try:
         yield stop
     finally:
-        for name in names:
-            client.meta.events.unregister(name, refuse)
+        client.meta.events.unregister("before-send.s3.GetObject", refuse)
 
 
 def _result(item: Item, future: Any) -> Item:

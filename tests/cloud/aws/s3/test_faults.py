@@ -185,26 +185,41 @@ def dying(
         call()
 
 
-def program(folder: Path, address: str, threads: int = 2) -> "subprocess.Popen[str]":
+def program(function: str, source: object, target: object, threads: int = 2) -> "subprocess.Popen[str]":
     code = (
         "import sys; from mri_tumor import cloud\n"
-        "print('ready', flush=True)\n"
-        "cloud.upload(sys.argv[1], sys.argv[2], threads=int(sys.argv[3]))\n"
+        "getattr(cloud, sys.argv[1])(sys.argv[2], sys.argv[3], threads=int(sys.argv[4]))\n"
     )
-    command = [sys.executable, "-c", code, str(folder), address, str(threads)]
+    command = [sys.executable, "-c", code, function, str(source), str(target), str(threads)]
     return subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     )
 
 
-def test_an_interrupt_ends_at_once_and_leaves_no_parts(rclone: Bucket, proxy: Proxy, large: Path) -> None:
+def test_an_interrupt_ends_a_download_at_once(
+    rclone: Bucket, proxy: Proxy, tree: Path, tmp_path: Path
+) -> None:
+    cloud.upload(tree, rclone.address("x"))
+    proxy.faults.append(Fault("slow down", "GET", "x/2"))
+    process = program("download", rclone.address("x"), tmp_path / "copy")
+    wait_for(lambda: proxy.seen.count(("GET", f"/{rclone.name}/x/2")) == 2, 60)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=100)
+    assert "KeyboardInterrupt" in errors.splitlines()[-1]
+    assert proxy.seen.count(("GET", f"/{rclone.name}/x/2")) <= 3  # of eight tries
+    assert not (tmp_path / "copy").exists()
+
+
+def test_an_interrupt_ends_an_upload_at_once_and_leaves_no_parts(
+    rclone: Bucket, proxy: Proxy, large: Path
+) -> None:
     held = threading.Event()
     proxy.faults += [
         Fault("call", "PUT", "partNumber=1", action=held.set),
         Fault("slow down", "PUT", "partNumber=2"),
         Fault("call", "PUT", "partNumber=3", action=lambda: time.sleep(1)),
     ]
-    process = program(large, rclone.address("x"))
+    process = program("upload", large, rclone.address("x"))
     assert held.wait(60)
     start = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -222,7 +237,7 @@ def test_parts_that_a_killed_call_left_are_removed(
         Fault("call", "PUT", "partNumber=1", action=begun.set),
         Fault("call", "PUT", "partNumber=3", action=lambda: time.sleep(1)),
     ]
-    process = program(large, rclone.address("x"), threads=1)
+    process = program("upload", large, rclone.address("x"), threads=1)
     assert begun.wait(60)
     process.kill()
     process.communicate()
