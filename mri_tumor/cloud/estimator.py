@@ -212,7 +212,7 @@ class Estimator:
         inputs: Inputs,
         ranges: Mapping[str, Any],
         *,
-        objective: str = "val_loss",
+        objective: str = "best_val_loss",
         max_jobs: int = 10,
         max_parallel_jobs: int = 1,
         seed: int = 0,
@@ -221,8 +221,8 @@ class Estimator:
         """Run jobs with other hyperparameters and return an Estimator of the best one.
 
         On SageMaker its tuning chooses the values, one after the other by what the earlier ones came to; here
-        they fill the ranges evenly, and the jobs run one after another. Both judge by the objective that a
-        job prints last, on the validation part: that part chose, and says nothing of new pictures any more.
+        they fill the ranges evenly, and the jobs run one after another. Both judge by the value that a job
+        prints last, on the validation part: that part chose, and says nothing of new pictures any more.
 
         Args:
             inputs: what `fit` takes.

@@ -173,6 +173,17 @@ def jpeg_of(width: int, height: int) -> bytes:
     return data[: at + 5] + struct.pack(">HH", height, width) + data[at + 9 :]
 
 
+def test_a_batch_transform_says_the_digest_in_the_content_type(
+    infer: Infer, manifest: dict, attributes: str
+) -> None:
+    expected = respond(npy(batch()), "application/x-npy", attributes, infer, manifest)
+    for kind in (f"application/x-npy; {attributes}", f"application/x-npy;{attributes};charset=x"):
+        assert respond(npy(batch()), kind, "", infer, manifest) == expected
+    with pytest.raises(RequestError) as caught:
+        respond(npy(batch()), "application/x-npy; preprocess-digest=abc", "", infer, manifest)
+    assert caught.value.code == 409
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

@@ -1,7 +1,6 @@
 """The job itself, in this process, on an `/opt/ml` of its own."""
 
 import csv
-import json
 import logging
 import re
 import shutil
@@ -56,13 +55,20 @@ def test_a_job_leaves_a_package_its_outputs_and_its_lines(
     assert manifest.sections["recipe"]["augment"] is None
     outputs = {path.name for path in (base / "output" / "data").iterdir()}
     assert outputs == {"manifest.json", "history.csv", "curves.png", "confusion.png"}
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("epoch ")]
+    printed = capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if line.startswith("epoch ")]
     history = (base / "output" / "data" / "history.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(history.splitlines()))
     assert len(lines) == len(rows) == 2
-    for name, expression in METRICS.items():
+    each = {name: expression for name, expression in METRICS.items() if not name.startswith("best_")}
+    for name, expression in each.items():
         shown = [float(re.search(expression, line)[1]) for line in lines]
         assert shown == pytest.approx([float(row[name]) for row in rows], rel=1e-3)
+    # What is kept is printed last, once: a tuning goes by it.
+    kept = [float(value) for value in re.findall(METRICS["best_val_loss"], printed)]
+    assert kept == pytest.approx([min(float(row["val_loss"]) for row in rows)], rel=1e-3)
+    assert len(re.findall(METRICS["best_val_accuracy"], printed)) == 1
+    assert all(len(expression) <= 500 for expression in METRICS.values())
 
 
 def test_a_job_that_starts_again_goes_on_from_its_checkpoints(
@@ -135,9 +141,35 @@ def test_weights_come_as_a_channel_or_as_a_name(environ: dict[str, str], tmp_pat
     assert "a.weights.h5" in failure(environ)
 
 
-def test_several_hosts_are_for_a_later_release(environ: dict[str, str]) -> None:
-    assert main(ARGV, environ | {"SM_HOSTS": json.dumps(["algo-1", "algo-2"])}) == 1
-    assert "2 hosts" in failure(environ)
+TWO = {"SM_HOSTS": '["algo-1", "algo-2"]', "SM_CURRENT_HOST": "algo-2"}
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        (["--devices", "one"], "2 hosts, and its recipe has devices='one'"),
+        (["--devices", "mirrored"], "devices='mirrored'"),
+        (["--preset", "fast"], "solves its head at once"),
+    ],
+)
+def test_several_hosts_need_a_recipe_that_they_can_share(
+    environ: dict[str, str], more: list[str], reason: str
+) -> None:
+    argv = more if "--preset" in more else [*ARGV, *more]
+    assert main(argv, environ | TWO) == 1
+    assert reason in failure(environ)
+    assert "instance_count to 1" in failure(environ)
+
+
+def test_a_host_that_is_not_among_the_hosts(environ: dict[str, str]) -> None:
+    assert main(ARGV, environ | TWO | {"SM_CURRENT_HOST": "algo-3"}) == 1
+    assert "SM_CURRENT_HOST is 'algo-3'" in failure(environ)
+
+
+def test_jobs_of_a_tuning_have_checkpoints_of_their_own() -> None:
+    environ = {"SM_HPS": '{"_tuning_objective_metric": "val_loss"}', "TRAINING_JOB_NAME": "a-1"}
+    assert Places.of(environ).run == Path("/opt/ml/checkpoints/a-1/run")
+    assert Places.of(environ | {"SM_HPS": "{}"}).run == Path("/opt/ml/checkpoints/run")
 
 
 def test_the_places_of_the_platform() -> None:

@@ -56,7 +56,9 @@ def quiet() -> Iterator[None]:
     os.environ["SAGEMAKER_VALIDATE_ROLE"] = before or "false"
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
+            # It imports its own old names, and leaves temporary folders to the garbage collector.
+            for kind in (DeprecationWarning, ResourceWarning):
+                warnings.simplefilter("ignore", kind)
             yield
     finally:
         logger.setLevel(level)
@@ -125,7 +127,7 @@ def channels_of(plan: JobPlan) -> list[Any]:
             data_source=DataSource(
                 s3_data_source=S3DataSource(
                     s3_data_type="S3Prefix",
-                    s3_uri=_prefix(address),
+                    s3_uri=prefix_of(address),
                     s3_data_distribution_type="FullyReplicated",
                 )
             ),
@@ -134,7 +136,7 @@ def channels_of(plan: JobPlan) -> list[Any]:
     ]
 
 
-def _prefix(address: str) -> str:
+def prefix_of(address: str) -> str:
     """Return the prefix of a channel's keys: with a slash, "train" does not also name "train2"."""
     return address if address.endswith((".h5", "/")) else f"{address}/"
 

@@ -140,13 +140,20 @@ class RemoteJob:
                 "fit again with the same job_name: it goes on from its checkpoints"
                 + ("; raise max_run or max_wait" if late else ""),
             )
-        lines = last_events(self.account, _GROUP, f"{self.name}/")
         raise TrainingError(
-            f"job {self.name} failed: {card.get('FailureReason', 'no reason is given')}"
-            + (f" The end of its log:\n{lines}" if lines else ""),
+            f"job {self.name} failed: {self._reason(card)}",
             "",
             f"mend that and fit again; the log group is {_GROUP}",
         )
+
+    def _reason(self, card: dict[str, Any]) -> str:
+        """Return why the job failed, with the end of its log unless the reason says what to do."""
+        # Behind the empty line is the traceback.
+        reason = str(card.get("FailureReason", "no reason is given")).partition("\n\n")[0]
+        if "To do: " in reason:
+            return reason
+        lines = last_events(self.account, _GROUP, f"{self.name}/")
+        return f"{reason} The end of its log:\n{lines}" if lines else reason
 
     def stop(self) -> None:
         """Stop the job; one that has ended stays as it is.

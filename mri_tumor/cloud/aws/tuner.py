@@ -1,4 +1,8 @@
-"""Tuning jobs on SageMaker: the adapter to the SDK's `HyperparameterTuner`."""
+"""Tuning jobs on SageMaker.
+
+They go through boto3: the SDK's own tuner leaves out network isolation, VPC, volume key and checkpoints of
+the job that it is given, without a word.
+"""
 
 import logging
 import time
@@ -6,9 +10,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
+from mri_tumor.cloud.aws.images import training_image
 from mri_tumor.cloud.aws.refusals import asking
-from mri_tumor.cloud.aws.trainer import JobPlan, channels_of, quiet, trainer_of
+from mri_tumor.cloud.aws.source import ARCHIVE, TRAIN, stored_source
+from mri_tumor.cloud.aws.trainer import JobPlan, prefix_of
 from mri_tumor.cloud.container.job import METRICS
+from mri_tumor.cloud.hyperparameters import as_texts
 from mri_tumor.cloud.tuning import Objective, Range, Trial
 from mri_tumor.errors import CloudError, TrainingError
 
@@ -35,54 +42,113 @@ def tune_remotely(
         CloudError: AWS refused.
         TrainingError: the tuning failed.
     """
-    name = f"{plan.name[: _NAME - 9]}-{int(time.time()) % 10**8:08d}"
-    with quiet(), asking(f"starting the tuning job {name}"):
-        trainer = trainer_of(plan)
-        tuner = _tuner(trainer, plan, ranges, objective, max_jobs, max_parallel_jobs)
-        tuner.tune(inputs=channels_of(plan), job_name=name, wait=False)
-        # The SDK leaves the folder behind that it has just sent.
-        trainer._tuner_temp_dir.cleanup()
+    name = f"{plan.name[: _NAME - 9].rstrip('-')}-{int(time.time()) % 10**8:08d}"
+    account = plan.terms.account
+    client = account.client("sagemaker")
+    source = stored_source(plan.folder, plan.terms)
+    with asking(f"starting the tuning job {name}"):
+        client.create_hyper_parameter_tuning_job(
+            HyperParameterTuningJobName=name,
+            HyperParameterTuningJobConfig={
+                "Strategy": "Bayesian",
+                "HyperParameterTuningJobObjective": {
+                    "Type": "Minimize" if objective.minimize else "Maximize",
+                    "MetricName": objective.name,
+                },
+                "ResourceLimits": {
+                    "MaxNumberOfTrainingJobs": max_jobs,
+                    "MaxParallelTrainingJobs": max_parallel_jobs,
+                },
+                "ParameterRanges": parameter_ranges(ranges),
+            },
+            TrainingJobDefinition=_definition(plan, source, {one.name for one in ranges}),
+            Tags=plan.terms.tag_list,
+        )
     logger.info("tuning %s: started, at most %d jobs, %d at a time", name, max_jobs, max_parallel_jobs)
     try:
-        _follow(plan.terms.account, name)
+        _follow(account, name)
     except KeyboardInterrupt:
         logger.info("tuning %s: is stopped", name)
         with asking(f"stopping the tuning job {name}"):
-            plan.terms.account.client("sagemaker").stop_hyper_parameter_tuning_job(
-                HyperParameterTuningJobName=name
-            )
+            client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
         raise
     except CloudError as error:
         error.add_note(f"The tuning job {name} goes on, and costs money: stop it in SageMaker's console.")
         raise
-    return _trials(plan.terms.account, name, {one.name for one in ranges})
+    return _trials(account, name, {one.name for one in ranges})
 
 
-def _tuner(
-    trainer: Any, plan: JobPlan, ranges: Sequence[Range], objective: Objective, most: int, parallel: int
-) -> Any:
-    from sagemaker.core.shapes import Tag
-    from sagemaker.train.tuner import HyperparameterTuner
+def parameter_ranges(ranges: Sequence[Range]) -> dict[str, list[dict[str, Any]]]:
+    """Return ranges as the platform takes them.
 
-    return HyperparameterTuner(
-        model_trainer=trainer,
-        objective_metric_name=objective.name,
-        objective_type="Minimize" if objective.minimize else "Maximize",
-        hyperparameter_ranges={one.name: _range(one) for one in ranges},
-        metric_definitions=[{"Name": name, "Regex": expression} for name, expression in METRICS.items()],
-        max_jobs=most,
-        max_parallel_jobs=parallel,
-        tags=[Tag(key=key, value=value) for key, value in plan.terms.tags.items()],
-    )
+    >>> parameter_ranges([Range.of("width", (8, 16))])["IntegerParameterRanges"][0]["MaxValue"]
+    '16'
+    """
+    found: dict[str, list[dict[str, Any]]] = {
+        "CategoricalParameterRanges": [],
+        "ContinuousParameterRanges": [],
+        "IntegerParameterRanges": [],
+    }
+    for one in ranges:
+        if one.choices:
+            values = list(as_texts({str(place): value for place, value in enumerate(one.choices)}).values())
+            found["CategoricalParameterRanges"].append({"Name": one.name, "Values": values})
+            continue
+        kind = "IntegerParameterRanges" if one.whole else "ContinuousParameterRanges"
+        scale = "Logarithmic" if one.log else "Linear"
+        limits = {"MinValue": str(one.low), "MaxValue": str(one.high), "ScalingType": scale}
+        found[kind].append({"Name": one.name, **limits})
+    return found
 
 
-def _range(one: Range) -> Any:
-    from sagemaker.core.parameter import CategoricalParameter, ContinuousParameter, IntegerParameter
+def _definition(plan: JobPlan, source: str, tuned: set[str]) -> dict[str, Any]:
+    """Return what all training jobs of a tuning have in common.
 
-    if one.choices:
-        return CategoricalParameter(list(one.choices))
-    kind = IntegerParameter if one.whole else ContinuousParameter
-    return kind(one.low, one.high, scaling_type="Logarithmic" if one.log else "Linear")
+    A tuning job cannot name a command: AWS's own start-up unpacks the source, which comes as a channel so
+    that an isolated container has it too, and runs our entry point.
+    """
+    machines, terms = plan.machines, plan.terms
+    code = f"/opt/ml/input/data/code/{ARCHIVE}"
+    own = {
+        "sagemaker_program": TRAIN,
+        "sagemaker_submit_directory": code,
+        "sagemaker_region": terms.account.region,
+    }
+    fixed = {name: value for name, value in plan.hyperparameters.items() if name not in tuned}
+    channels = [_channel(name, place, machines.input_mode) for name, place in plan.channels.items()]
+    key = {} if terms.kms_key is None else {"KmsKeyId": terms.kms_key}
+    volume = {} if terms.kms_key is None else {"VolumeKmsKeyId": terms.kms_key}
+    longest = {} if machines.longest_wait is None else {"MaxWaitTimeInSeconds": machines.longest_wait}
+    return {
+        "StaticHyperParameters": {**fixed, **own},
+        "AlgorithmSpecification": {
+            "TrainingImage": machines.image or training_image(terms.account, machines.instance_type),
+            "TrainingInputMode": "File",
+            "MetricDefinitions": [{"Name": name, "Regex": regex} for name, regex in METRICS.items()],
+        },
+        "RoleArn": terms.role,
+        "InputDataConfig": [*channels, _channel("code", source, "File")],
+        "OutputDataConfig": {"S3OutputPath": f"{plan.folder}/jobs", **key},
+        "ResourceConfig": {
+            "InstanceType": machines.instance_type,
+            "InstanceCount": machines.instance_count,
+            "VolumeSizeInGB": machines.volume_size,
+            **volume,
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": machines.max_run, **longest},
+        "EnableManagedSpotTraining": machines.spot,
+        "EnableNetworkIsolation": terms.network_isolation,
+        "EnableInterContainerTrafficEncryption": machines.instance_count > 1,
+        "CheckpointConfig": {"S3Uri": plan.checkpoints},
+        **({"Environment": dict(machines.environment)} if machines.environment else {}),
+        **terms.vpc,
+    }
+
+
+def _channel(name: str, place: str, mode: str) -> dict[str, Any]:
+    address = place if name == "code" else prefix_of(place)
+    source = {"S3DataType": "S3Prefix", "S3Uri": address, "S3DataDistributionType": "FullyReplicated"}
+    return {"ChannelName": name, "InputMode": mode, "DataSource": {"S3DataSource": source}}
 
 
 def _follow(account: Account, name: str) -> None:

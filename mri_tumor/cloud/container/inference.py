@@ -92,7 +92,8 @@ def respond(
         data: the request's body.
         content_type: `image/jpeg` or `image/png` (a raw picture), `application/x-npy` (a preprocessed uint8
             batch) or `application/json` (`{"describe": true}`, or TensorFlow Serving's form).
-        attributes: the header `X-Amzn-SageMaker-Custom-Attributes`: `preprocess-digest=...`.
+        attributes: the header `X-Amzn-SageMaker-Custom-Attributes`: `preprocess-digest=...`. A batch
+            transform sends none; there the digest is a parameter of the content type.
         infer: calls the model.
         manifest: the model's manifest, as its JSON object.
         max_body: the largest body in bytes.
@@ -105,7 +106,8 @@ def respond(
     """
     if len(data) > max_body:
         raise too_large(max_body)
-    kind = content_type.split(";")[0].strip().lower()
+    kind, _, parameters = content_type.partition(";")
+    kind, attributes = kind.strip().lower(), ",".join([attributes, *parameters.split(";")])
     if kind in RAW_TYPES:
         check_pictures([data])
         return _answer(_outputs(infer, "serving_default", [data]), manifest)

@@ -13,20 +13,27 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mri_tumor.cloud.container.hosts import Hosts
 from mri_tumor.cloud.container.settings import Settings, parse
 from mri_tumor.cloud.process import WATCH_STDIN, when_parent_ends
 from mri_tumor.errors import ArgumentError, ManifestMismatch, MriTumorError
 from mri_tumor.manifest import Manifest
 
+if TYPE_CHECKING:
+    from mri_tumor.models.recipe import Recipe
+
 logger = logging.getLogger(__name__)
 
 _NUMBER = "([-+0-9.e]+)"
-METRICS = {
-    name: f" {name} {_NUMBER}" for name in ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
-}
-"""Name -> regular expression that finds it in the line that the job logs after each epoch.
+_EACH_EPOCH = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
+_AT_THE_END = ("best_val_loss", "best_val_accuracy")
+METRICS = {name: f" {name} {_NUMBER}" for name in (*_EACH_EPOCH, *_AT_THE_END)}
+"""Name -> regular expression that finds it in the lines that the job logs.
+
+After each epoch come its losses and accuracies, at the end `best_val_loss` and `best_val_accuracy` of the
+weights that are kept (their means over folds): what a tuning goes by, since SageMaker takes the last value.
 
 >>> import re
 >>> line = "epoch 3/20  loss 0.41  accuracy 0.87  val_loss 0.52  val_accuracy 0.81  learning_rate 0.001"
@@ -46,7 +53,8 @@ class Places:
         channels: name -> folder.
         model: what becomes `model.tar.gz`.
         data: what is kept beside the model.
-        run: the run's folder, under the checkpoints: a job that was stopped goes on from there.
+        run: the run's folder, under the checkpoints: a job that was stopped goes on from there. The jobs of
+            a tuning, which share their checkpoints' place in S3, have one each.
         failure: the file for the reason of a failure.
     """
 
@@ -69,7 +77,9 @@ class Places:
             if name.startswith(prefix)
         }
         data = Path(environ.get("SM_OUTPUT_DATA_DIR", output / "data"))
-        return cls(channels, model, data, base / "checkpoints" / "run", output / "failure")
+        tuned = "_tuning_objective_metric" in json.loads(environ.get("SM_HPS", "{}"))
+        series = environ.get("TRAINING_JOB_NAME", "") if tuned else ""
+        return cls(channels, model, data, base / "checkpoints" / series / "run", output / "failure")
 
 
 def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -107,26 +117,32 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     Raises:
         MriTumorError: a hyperparameter, a channel or the training is not as it should be.
     """
-    settings = parse(argv)
+    settings, hosts = parse(argv), Hosts.of(environ)
     places = Places.of(environ)
-    _check_hosts(environ)
+    recipe = _recipe(settings, hosts)
     train, validation = (_shards(places, name) for name in ("train", "validation"))
     weights = _weights(places, settings)
-    logger.info("job: model %s, recipe %s", settings.model, json.dumps(settings.recipe().to_dict()))
+    logger.info("job: model %s, recipe %s", settings.model, json.dumps(recipe.to_dict()))
+    run_dir = places.run if hosts.first else _own_run(places)
+    _connect(recipe, hosts)
 
     from mri_tumor.cloud.package import layout
     from mri_tumor.models.training import train as train_model
 
     model = _build(settings, weights, Manifest.load(train, kind="shards"))
-    train_model(
+    classifier = train_model(
         model,
         train,
         validation,
-        recipe=settings.recipe(),
-        run_dir=places.run,
+        recipe=recipe,
+        run_dir=run_dir,
         refit=settings.refit,
         allow_leakage=settings.allow_leakage,
     )
+    logger.info("job: kept  %s", _kept(classifier.manifest.sections["training"]))
+    if not hosts.first:
+        logger.info("job: done, %s writes the model", hosts.names[0])
+        return
     layout(places.run, places.model)
     places.data.mkdir(parents=True, exist_ok=True)
     for name in _KEPT:
@@ -135,19 +151,56 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     logger.info("job: done, the model lies in %s", places.model)
 
 
+def _recipe(settings: Settings, hosts: Hosts) -> "Recipe":
+    """Return the recipe; with several hosts one that they work through together."""
+    recipe = settings.recipe()
+    if not hosts.several:
+        return recipe
+    chosen = settings.choices.get("devices", "workers")
+    if recipe.head_solver == "newton" or chosen != "workers":
+        found = "solves its head at once" if recipe.head_solver == "newton" else f"has devices={chosen!r}"
+        raise ArgumentError(
+            f"the job runs on {len(hosts.names)} hosts, and its recipe {found}",
+            "a recipe whose steps several hosts can share",
+            "set instance_count to 1, or leave devices out and pass head_solver='steps'",
+        )
+    return recipe.replace(devices="workers")
+
+
+def _connect(recipe: "Recipe", hosts: Hosts) -> None:
+    """Connect to the other hosts, which must be the first thing that TensorFlow does."""
+    if not hosts.several:
+        return
+    os.environ.setdefault("TF_CONFIG", hosts.tf_config)
+    logger.info("job: host %d of %d waits for the others", hosts.place + 1, len(hosts.names))
+    from mri_tumor.models.steps.devices import devices_of
+
+    devices_of(recipe)
+
+
+def _own_run(places: Places) -> Path:
+    """Return a run's folder for a host other than the first: what it writes must not reach the checkpoints.
+
+    It begins with what the first host has, so that all go on from the same epoch, or return at once.
+    """
+    own = places.model.parent / "run-of-this-host"
+    if places.run.is_dir():
+        shutil.copytree(places.run, own, dirs_exist_ok=True)
+    return own
+
+
+def _kept(training: Mapping[str, Any]) -> str:
+    """Return what a run came to, in the form that `METRICS` finds."""
+    parts = training.get("folds", [training])
+    found = {name: [part[name] for part in parts if name in part] for name in _AT_THE_END}
+    return "  ".join(f"{name} {sum(values) / len(values):.4g}" for name, values in found.items() if values)
+
+
 def _log_to_output() -> None:
     # Only what is ours in detail: the platform charges for every line of the log.
     logging.basicConfig(stream=sys.stdout, format="%(message)s", level=logging.WARNING, force=True)
     logging.getLogger("mri_tumor").setLevel(logging.INFO)
     logging.captureWarnings(True)
-
-
-def _check_hosts(environ: Mapping[str, str]) -> None:
-    hosts = json.loads(environ.get("SM_HOSTS", "[]"))
-    if len(hosts) > 1:
-        raise ArgumentError(
-            f"the job runs on {len(hosts)} hosts", "one host in this release", "set instance_count to 1"
-        )
 
 
 def _shards(places: Places, name: str) -> Path:

@@ -33,10 +33,13 @@ def decoded(text: str):
 
 
 def fetch_source(base: Path, address: str) -> Path:
-    """Download and unpack the job's source."""
-    bucket, _, key = address.removeprefix("s3://").partition("/")
+    """Unpack the job's source, from S3 or from a channel."""
     archive = base / "sourcedir.tar.gz"
-    boto3.client("s3").download_file(bucket, key, str(archive))
+    if address.startswith("s3://"):
+        bucket, _, key = address.removeprefix("s3://").partition("/")
+        boto3.client("s3").download_file(bucket, key, str(archive))
+    else:
+        archive = base / Path(address).relative_to("/opt/ml")
     folder = base / "code"
     with tarfile.open(archive) as packed:
         packed.extractall(folder, filter="data")
