@@ -41,8 +41,11 @@ suppress_warnings = ["config.cache"]
 
 def gallery_arguments(_settings: dict, variables: dict) -> list[str]:
     """Return the arguments an example is run with here: small enough to build the pages in minutes."""
-    small = ["--per-class", "60", "--epochs", "12", "--out", "../docs/_build/workflow"]
-    return {"full_workflow.py": small}.get(Path(variables["src_file"]).name, [])
+    small = {
+        "full_workflow.py": ["--per-class", "60", "--epochs", "12", "--out", "../docs/_build/workflow"],
+        "sagemaker_workflow.py": ["--per-class", "30", "--epochs", "6", "--out", "../docs/_build/sagemaker"],
+    }
+    return small.get(Path(variables["src_file"]).name, [])
 
 
 sphinx_gallery_conf = {

@@ -27,7 +27,6 @@ parser = argparse.ArgumentParser(description="Pictures to predictions of an endp
 parser.add_argument("--data", type=Path, help="folder with Training/ and Testing/; without it: phantoms")
 parser.add_argument("--groups", type=Path, help="CSV (path, group): pictures that must stay together")
 parser.add_argument("--weights", type=Path, help="ImageNet weights of MobileNetV2, without its top")
-parser.add_argument("--instance-type", default="local", help="where to train and serve; local: this machine")
 parser.add_argument(
     "--refit", action="store_true", help="after selection, train anew on all training pictures"
 )
@@ -78,8 +77,9 @@ for name, part in {"train": train, "validation": validation, "test": testing}.it
 # Training
 # --------
 # The estimator runs the job as SageMaker would: in a process of its own, with channels, hyperparameters and
-# a model.tar.gz at the end. With pretrained weights the frozen network looks once at every picture and at two
-# augmented copies, and the head is solved at its optimum; without, a small network learns from scratch.
+# a model.tar.gz at the end; the next example runs it there. With pretrained weights the frozen network looks
+# once at every picture and at two augmented copies, and the head is solved at its optimum; without, a small
+# network learns from scratch.
 
 channels = {name: out / "shards" / name for name in ("train", "validation")}
 hyperparameters = {"seed": seed, "refit": arguments.refit, **augment.to_dict()}
@@ -93,9 +93,7 @@ else:
         "batch_size": 16,
         "lr_patience": 6,
     }
-estimator = cloud.Estimator(
-    instance_type=arguments.instance_type, hyperparameters=hyperparameters, output=out / "jobs"
-)
+estimator = cloud.Estimator(hyperparameters=hyperparameters, output=out / "jobs")
 estimator.fit(channels)
 
 # %%
@@ -119,7 +117,7 @@ cloud.validate_package(package)
 # the endpoint.
 
 test = dataset.load(out / "shards" / "test")
-with cloud.deploy(package, instance_type=arguments.instance_type) as endpoint:
+with cloud.deploy(package) as endpoint:
     evaluation = models.evaluate(endpoint, test, leaked=audit)
     raw = endpoint.predict_raw(testing)
 print(evaluation.summary())
