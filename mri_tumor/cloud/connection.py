@@ -33,7 +33,7 @@ class Connection:
 
     Args:
         url: `http://127.0.0.1:PORT`.
-        timeout: seconds that a request may take, with all its tries.
+        timeout: seconds that an answer may take, and in which a request that finds no room is sent again.
         connections: how many there are at most; further threads wait for one.
 
     Raises:
