@@ -79,7 +79,7 @@ class Predictor:
         self.threads = threads
         self._owned = owned
         self._endpoint = None if ":" in name else _remote(self.name, session, owned)
-        self._transport = _transport(self.name, self._endpoint, timeout)
+        self._transport = _transport(self.name, self._endpoint, timeout, threads)
         self._closed = ""
 
     @cached_property
@@ -232,9 +232,9 @@ def _remote(name: str, session: Any, owned: Any) -> "RemoteEndpoint":
     return endpoint
 
 
-def _transport(name: str, endpoint: "RemoteEndpoint | None", timeout: float) -> Transport:
+def _transport(name: str, endpoint: "RemoteEndpoint | None", timeout: float, threads: int) -> Transport:
     if endpoint is None:
-        return Connection(name, timeout)
+        return Connection(name, timeout, connections=threads)
     from mri_tumor.cloud.aws.runtime import AsyncRuntime, Runtime
 
     return AsyncRuntime(endpoint, max(timeout, _ASYNC)) if endpoint.answers else Runtime(endpoint)

@@ -165,10 +165,11 @@ def wait_for_checkpoint(aws: SageMakerServer, name: str) -> None:
 
 @pytest.mark.slow
 def test_two_instances_train_one_model(shards: dict[str, Path], place: dict[str, str]) -> None:
-    alone = estimator_of(place).fit(shards)
-    two = estimator_of(place, instance_count=2).fit(shards)
+    settings = {"dropout": 0.0}  # workers drop places of their own
+    alone = estimator_of(place, hyperparameters=settings).fit(shards)
+    two = estimator_of(place, instance_count=2, hyperparameters=settings).fit(shards)
     losses = [[row["loss"] for row in one.history] for one in (alone, two)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-2)
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)
     assert two.classifier().labels == alone.classifier().labels
 
 

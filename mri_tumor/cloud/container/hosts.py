@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from mri_tumor.errors import ArgumentError
 
 PORT = 8889
-"""Where the workers answer each other; SageMaker keeps a job's hosts to themselves."""
+"""Where the first worker answers, the next one at the next port, and so on.
+
+TensorFlow listens on all addresses of a machine: with ports of their own several hosts may be one machine.
+"""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,6 @@ class Hosts:
     @property
     def tf_config(self) -> str:
         """The value of `TF_CONFIG`, which neither SageMaker nor version 3 of its SDK sets."""
-        workers = [f"{name}:{PORT}" for name in self.names]
+        workers = [f"{name}:{PORT + place}" for place, name in enumerate(self.names)]
         task = {"type": "worker", "index": self.place}
         return json.dumps({"cluster": {"worker": workers}, "task": task})
