@@ -17,7 +17,7 @@ from mri_tumor.cloud.aws.training import RemoteJob
 from mri_tumor.cloud.aws.tuner import tune_remotely
 from mri_tumor.cloud.channels import Inputs, check_channels, in_s3, local_channels, stored_channels
 from mri_tumor.cloud.endpoint import deploy
-from mri_tumor.cloud.hyperparameters import as_texts
+from mri_tumor.cloud.hyperparameters import as_texts, check_values
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.local import LocalJob
 from mri_tumor.cloud.package import archive_of, classifier_of
@@ -129,11 +129,12 @@ class Estimator:
             logs: whether the job's lines are logged as they come.
 
         Raises:
-            ArgumentError: a channel is no existing folder or file.
+            ArgumentError: a channel is no existing folder or file, or a hyperparameter is outside its range.
             TrainingError: the job failed; the error holds the reason it gave.
             CloudError: AWS refused.
         """
         check_channels(inputs)
+        self._check_values({})
         self._job = None
         if not self._named:
             self.job_name = new_name()
@@ -246,6 +247,8 @@ class Estimator:
         wanted, goal = [Range.of(name, given) for name, given in ranges.items()], Objective(objective)
         if not wanted:
             raise ArgumentError("there are no ranges", "at least one", 'pass {"learning_rate": (1e-4, 1e-2)}')
+        for share in (0.0, 1.0):
+            self._check_values({one.name: one.at(share) for one in wanted})
         estimators: dict[str, Estimator] = {}
         if self._terms is None:
             tried = points(wanted, max_jobs, seed)
@@ -316,6 +319,10 @@ class Estimator:
 
     def _start_remote(self, inputs: Inputs, terms: Terms) -> RemoteJob:
         return RemoteJob.start(self._plan(inputs, terms, str(self.job_name)))
+
+    def _check_values(self, values: Mapping[str, Any]) -> None:
+        given = {**self.hyperparameters, **as_texts(values)}
+        check_values(given, instance_count=self.machines.instance_count)
 
     def _plan(self, inputs: Inputs, terms: Terms, name: str) -> JobPlan:
         folder = S3Address.parse(str(self.output))

@@ -32,6 +32,24 @@ def as_texts(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
     return {name: _as_text(name, value) for name, value in hyperparameters.items()}
 
 
+def check_values(hyperparameters: Mapping[str, str], *, instance_count: int = 1) -> None:
+    """Read hyperparameters as the job will, so that what is wrong is known before an instance is paid for.
+
+    What a network's own options may be is known to the job only.
+
+    Args:
+        hyperparameters: name -> text.
+        instance_count: how many hosts the job has.
+
+    Raises:
+        ArgumentError: a value is of the wrong kind, outside its range, or means nothing on several hosts.
+    """
+    from mri_tumor.cloud.container.settings import parse
+
+    argv = [word for name, value in hyperparameters.items() for word in (f"--{name}", value)]
+    parse(argv).recipe_for(instance_count)
+
+
 def _as_text(name: str, value: Any) -> str:
     try:
         text = value if isinstance(value, str) else json.dumps(value, allow_nan=False)

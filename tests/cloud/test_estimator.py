@@ -255,9 +255,27 @@ def test_a_stopped_job_leaves_no_model_and_says_so(shards: dict[str, Path], tmp_
         _ = estimator.model_data
 
 
+@pytest.mark.parametrize(
+    ("hyperparameters", "reason"),
+    [
+        ({"epochs": "many"}, "epochs is 'many'"),
+        ({"epochs": 0}, "epochs is 0"),
+        ({"rotation": 999}, "rotation is 999"),
+        ({"preset": "fastest"}, "fastest"),
+        ({"refit": "perhaps"}, "refit is 'perhaps'"),
+    ],
+)
+def test_hyperparameters_are_read_before_a_job_starts(
+    shards: dict[str, Path], tmp_path: Path, hyperparameters: dict, reason: str
+) -> None:
+    with pytest.raises(ArgumentError, match=reason):
+        cloud.Estimator(hyperparameters=hyperparameters, output=tmp_path).fit(shards)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_failed_job_says_why(shards: dict[str, Path], tmp_path: Path) -> None:
-    estimator = cloud.Estimator(hyperparameters={"epochs": "many"}, output=tmp_path, job_name="failing")
-    with pytest.raises(TrainingError, match="job failing failed: epochs is 'many'") as caught:
+    estimator = cloud.Estimator(hyperparameters={"width": "many"}, output=tmp_path, job_name="failing")
+    with pytest.raises(TrainingError, match="job failing failed: width is 'many'") as caught:
         estimator.fit(shards, logs=False)
     assert str(tmp_path / "failing" / "log.txt") in str(caught.value)
     assert not (tmp_path / "failing" / "model.tar.gz").exists()

@@ -110,8 +110,8 @@ def test_the_story_on_sagemaker(
 
 @pytest.mark.slow
 def test_a_failing_job_says_why(shards: dict[str, Path], place: dict[str, str]) -> None:
-    failing = estimator_of(place, hyperparameters={"epochs": "many"})
-    with pytest.raises(TrainingError, match="epochs is 'many'") as caught:
+    failing = estimator_of(place, hyperparameters={"width": "many"})
+    with pytest.raises(TrainingError, match="width is 'many'") as caught:
         failing.fit(shards)
     assert failing.training_job_name in str(caught.value)
     assert "Traceback" not in str(caught.value)
@@ -232,6 +232,8 @@ def test_what_is_sent_is_what_was_asked_for(
         ({"hyperparameters": {"weights": "imagenet"}, "network_isolation": True}, "weights as a channel"),
         ({"subnets": "subnet-1"}, "subnets is 'subnet-1'"),
         ({"job_name": "a" * 60}, "at most 38"),
+        ({"hyperparameters": {"epochs": "many"}}, "epochs is 'many'"),
+        ({"hyperparameters": {"preset": "fast"}, "instance_count": 2}, "solves its head at once"),
         ({"kms_key": ""}, "kms_key is ''"),
     ],
 )
@@ -259,6 +261,21 @@ def test_what_aws_refuses_is_said(
     with pytest.raises(CloudError, match="resource not found") as caught:
         cloud.Estimator.attach("mri-tumor-nothing")
     assert caught.value.code == "ResourceNotFound"
+
+
+def test_nothing_is_reported_to_anybody(
+    shards: dict[str, Path], place: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The SDK reports each call to AWS unless it is told not to; here its settings say nothing of that."""
+    from sagemaker.core.telemetry import telemetry_logging
+
+    (tmp_path / "empty.yaml").write_text("SchemaVersion: '1.0'\n", encoding="utf-8")
+    for kind in ("ADMIN", "USER"):
+        monkeypatch.setenv(f"SAGEMAKER_{kind}_CONFIG_OVERRIDE", str(tmp_path / "empty.yaml"))
+    reports: list[str] = []
+    monkeypatch.setattr(telemetry_logging, "_requests_helper", lambda url, timeout: reports.append(url))
+    estimator_of(place).fit(shards, wait=False).stop()
+    assert reports == []
 
 
 def test_the_source_holds_the_library_and_is_the_same_each_time(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     """
     settings, hosts = parse(argv), Hosts.of(environ)
     places = Places.of(environ)
-    recipe = _recipe(settings, hosts)
+    recipe = settings.recipe_for(len(hosts.names))
     train, validation = (_shards(places, name) for name in ("train", "validation"))
     weights = _weights(places, settings)
     logger.info("job: model %s, recipe %s", settings.model, json.dumps(recipe.to_dict()))
@@ -149,22 +149,6 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         if (places.run / name).is_file():
             shutil.copyfile(places.run / name, places.data / name)
     logger.info("job: done, the model lies in %s", places.model)
-
-
-def _recipe(settings: Settings, hosts: Hosts) -> "Recipe":
-    """Return the recipe; with several hosts one that they work through together."""
-    recipe = settings.recipe()
-    if not hosts.several:
-        return recipe
-    chosen = settings.choices.get("devices", "workers")
-    if recipe.head_solver == "newton" or chosen != "workers":
-        found = "solves its head at once" if recipe.head_solver == "newton" else f"has devices={chosen!r}"
-        raise ArgumentError(
-            f"the job runs on {len(hosts.names)} hosts, and its recipe {found}",
-            "a recipe whose steps several hosts can share",
-            "set instance_count to 1, or leave devices out and pass head_solver='steps'",
-        )
-    return recipe.replace(devices="workers")
 
 
 def _connect(recipe: "Recipe", hosts: Hosts) -> None:

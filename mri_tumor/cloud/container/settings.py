@@ -69,6 +69,27 @@ class Settings:
         changes = {**(given if given is not True else {}), **self.augment}
         return Recipe.from_dict({**choices, "augment": {**Augment().to_dict(), **changes}})
 
+    def recipe_for(self, hosts: int) -> "Recipe":
+        """Return the recipe for a job on so many hosts; several work through the steps together.
+
+        Raises:
+            ArgumentError: a value is outside its range, or several hosts cannot share the recipe's work.
+        """
+        recipe = self.recipe()
+        if hosts == 1:
+            return recipe
+        devices = self.choices.get("devices", "workers")
+        if recipe.head_solver == "newton" or devices != "workers":
+            found = (
+                "solves its head at once" if recipe.head_solver == "newton" else f"has devices={devices!r}"
+            )
+            raise ArgumentError(
+                f"the job runs on {hosts} hosts, and its recipe {found}",
+                "a recipe whose steps several hosts can share",
+                "set instance_count to 1, or leave devices out and pass head_solver='adamw'",
+            )
+        return recipe.replace(devices="workers")
+
 
 def parse(argv: Sequence[str]) -> Settings:
     """Read hyperparameters from a command line, with values in JSON or as Python writes them.
