@@ -273,7 +273,9 @@ def test_nothing_is_reported_to_anybody(
     for kind in ("ADMIN", "USER"):
         monkeypatch.setenv(f"SAGEMAKER_{kind}_CONFIG_OVERRIDE", str(tmp_path / "empty.yaml"))
     reports: list[str] = []
-    monkeypatch.setattr(telemetry_logging, "_requests_helper", lambda url, timeout: reports.append(url))
+    monkeypatch.setattr(
+        telemetry_logging, "_send_telemetry_request", lambda *report: reports.append(str(report))
+    )
     estimator_of(place).fit(shards, wait=False).stop()
     assert reports == []
 
