@@ -206,6 +206,10 @@ def test_what_cannot_be_deleted_is_named(archive: Path, place: dict[str, str], a
     with pytest.raises(ZeroDivisionError) as caught, endpoint:
         1 / 0  # noqa: B018
     assert "could not be deleted" in caught.value.__notes__[0]
+    # It still runs, and has all that it needs for that.
+    assert cloud.Predictor(endpoint.name).predict(picture(1))
+    card = aws.client("sagemaker").describe_endpoint(EndpointName=endpoint.name)
+    assert card["EndpointConfigName"] in names(aws)["configs"]
     aws.clear()
     endpoint.delete()
 

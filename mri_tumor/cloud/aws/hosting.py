@@ -263,8 +263,11 @@ class RemoteEndpoint:
                 with asking(f"deleting the {kind} {name}"):
                     delete()
             except CloudError as error:
-                if error.code != "ResourceNotFound":
-                    left.append(f"the {kind} {name} ({error.found})")
+                if error.code == "ResourceNotFound":
+                    continue
+                left.append(f"the {kind} {name} ({error.found})")
+                if kind == "endpoint":
+                    break  # it needs the others as long as it runs
         if left:
             raise EndpointError(
                 f"could not be deleted: {'; '.join(left)}",
