@@ -87,7 +87,7 @@ def deploy(
             server = LocalServer(archive, startup_timeout or _STARTUP)
         return Predictor(server.url, timeout=timeout, threads=threads, owned=server)
     from mri_tumor.cloud.aws.deployment import deploy_remotely
-    from mri_tumor.cloud.aws.hosting import Plan
+    from mri_tumor.cloud.aws.endpoint_plan import Plan
 
     plan = Plan(
         instance_type,
