@@ -9,6 +9,8 @@ the clock is in them.
 
 import logging
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from mri_tumor.dataset.decoding import OnError, check_on_error, thread_count
 from mri_tumor.dataset.draws import check_whole
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.shards.reading import COMPRESSIONS, ENDINGS, ShardFolder
-from mri_tumor.dataset.shards.writing import Compression, Plan, write_shards
+from mri_tumor.dataset.shards.writing import Compression, Plan, Write, in_threads, write_shards
 from mri_tumor.errors import ArgumentError, CatalogError, ManifestMismatch, ShardError
 from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest
@@ -85,14 +87,9 @@ def write_tfrecords(
     >>> sorted(path.name for path in folder.iterdir())
     ['manifest.json', 'part-00000-of-00002.tfrecord', 'part-00001-of-00002.tfrecord']
     """
-    plan = _plan(catalog, preprocess, shards, compression, on_error)
+    plan = plan_of(catalog, preprocess, shards, compression, on_error)
     workers = thread_count() if workers is None else check_whole("workers", workers, 1)
-    check_replaceable(directory, _strange)
-    try:
-        with whole_folder(directory, key=plan.key) as partial:
-            manifest = _write(plan, partial, workers)
-    except (OSError, tf.errors.OpError) as error:
-        raise _unwritable(plan, directory, error) from error
+    manifest = write_plan(plan, directory, partial(in_threads, workers=workers))
     skipped = manifest.sections["skipped"]
     if skipped:
         logger.warning("%d of %d pictures left out of %s", len(skipped), len(catalog), directory)
@@ -170,17 +167,38 @@ def some_of(catalog: Catalog, kept: list[Record], skipped: list[dict[str, str]])
     return Catalog(kept, catalog.classes, division=catalog.division) if skipped else catalog
 
 
-def _write(plan: Plan, folder: Path, workers: int) -> Manifest:
-    notes = write_shards(plan, folder, folder.parent / "notes", workers)
+def write_plan(plan: Plan, directory: str | Path, write: Write) -> Manifest:
+    """Write a plan's shards and their manifest into a folder, which appears when all of it is there.
+
+    Args:
+        plan: what to write.
+        directory: the folder; errors and what is taken up again are as `write_tfrecords` says.
+        write: writes the shards that an interrupted call has not left.
+    """
+    check_replaceable(directory, _strange)
+    try:
+        with whole_folder(directory, key=plan.key) as folder:
+            manifest = manifest_of(plan, write_shards(plan, folder, folder.parent / "notes", write))
+            manifest.save(folder)
+            return manifest
+    except (OSError, tf.errors.OpError) as error:
+        raise _unwritable(plan, directory, error) from error
+
+
+def manifest_of(plan: Plan, notes: Sequence[Mapping[str, Any]]) -> Manifest:
+    """Return the manifest of a plan's shards.
+
+    Args:
+        plan: what was written.
+        notes: one a shard, in their order.
+    """
     skipped = [picture for note in notes for picture in note["skipped"]]
     gone = {picture["id"] for picture in skipped}
     kept = some_of(plan.catalog, [record for record in plan.catalog if record.id not in gone], skipped)
     how = {} if plan.compression is None else {"compression": plan.compression}
     cards = [{name: note[name] for name in ("name", "records", "bytes", "sha256")} | how for note in notes]
     sections = {"data": data_section(kept, plan.preprocess), "shards": cards, "skipped": skipped}
-    manifest = Manifest("shards", sections)
-    manifest.save(folder)
-    return manifest
+    return Manifest("shards", sections)
 
 
 def _unwritable(plan: Plan, directory: str | Path, error: Exception) -> ShardError:
@@ -193,7 +211,10 @@ def _unwritable(plan: Plan, directory: str | Path, error: Exception) -> ShardErr
     )
 
 
-def _plan(catalog: Any, preprocess: Any, shards: int | None, compression: Any, on_error: OnError) -> Plan:
+def plan_of(
+    catalog: Any, preprocess: Any, shards: int | None, compression: Any, on_error: OnError = "raise"
+) -> Plan:
+    """Return the plan of what `write_tfrecords` writes; arguments and errors are as it says."""
     if not isinstance(catalog, Catalog):
         raise ArgumentError(
             f"catalog is a {type(catalog).__name__}", "a Catalog", "pass dataset.scan(folder)"

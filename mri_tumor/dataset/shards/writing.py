@@ -6,7 +6,7 @@ was left out. Only shards with a note that fits are taken over by a later call.
 
 import json
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -29,6 +29,31 @@ logger = logging.getLogger(__name__)
 Compression = Literal["gzip"] | None
 
 _LAYOUT = 1  # goes up when the same arguments would give other bytes
+
+
+@dataclass(frozen=True)
+class Share:
+    """One shard of a plan: everything that its bytes follow from.
+
+    Args:
+        name: the file's.
+        pictures: what goes into it.
+        first: the index of the first of them.
+        preprocess: what is done with each.
+        on_error: what happens at a picture that cannot be read.
+        compression: `"gzip"` or None.
+    """
+
+    name: str
+    pictures: Catalog
+    first: int
+    preprocess: Preprocess
+    on_error: OnError
+    compression: Compression
+
+
+Write = Callable[[Sequence[Share], Path, Path], None]
+"""Writes some shards into a folder, and into another one a note for each."""
 
 
 @dataclass(frozen=True)
@@ -75,53 +100,69 @@ class Plan:
         """Return a shard's file."""
         return folder / shard_name(place, self.shards, self.compression)
 
+    def share(self, place: int) -> Share:
+        """Return one shard."""
+        start, stop = self.bounds(place)
+        name = shard_name(place, self.shards, self.compression)
+        pictures = self.catalog[start:stop]
+        return Share(name, pictures, start, self.preprocess, self.on_error, self.compression)
 
-def write_shards(plan: Plan, folder: Path, notes: Path, workers: int) -> list[dict[str, Any]]:
+
+def write_shards(plan: Plan, folder: Path, notes: Path, write: Write) -> list[dict[str, Any]]:
     """Write all shards of a plan that are not there yet; return their notes in order.
 
     Args:
         plan: what to write.
         folder: where to.
         notes: a folder for one JSON note a finished shard.
-        workers: threads. Each holds one picture as read and at most six as stored.
+        write: writes those that are not there.
     """
     notes.mkdir(exist_ok=True)
     finished = _finished(plan, folder, notes)
     _clean(folder, {plan.path(place, folder).name for place in finished})
     if finished:
         logger.info("%d of %d shards are there already", len(finished), plan.shards)
-    left = [place for place in range(plan.shards) if place not in finished]
-    writers = max(1, min(workers, len(left)))
-    jobs = [partial(_write_shard, plan, place, folder, notes, max(1, workers // writers)) for place in left]
-    total = sum(stop - start for start, stop in map(plan.bounds, left))
-    for _ in track(interleaved(jobs, writers), "writing shards", total):
-        pass
+    write([plan.share(place) for place in range(plan.shards) if place not in finished], folder, notes)
     return _numbered(plan, folder, notes)
 
 
-def _write_shard(
-    plan: Plan, place: int, folder: Path, notes: Path, threads: int
-) -> Generator[Record, None, None]:
+def in_threads(shares: Sequence[Share], folder: Path, notes: Path, *, workers: int) -> None:
+    """Write several shards at a time in this process.
+
+    Args:
+        shares: the shards.
+        folder: where to.
+        notes: a folder for their notes.
+        workers: threads. Each holds one picture as read and at most six as stored.
+    """
+    writers = max(1, min(workers, len(shares)))
+    jobs = [partial(_write_share, share, folder, notes, max(1, workers // writers)) for share in shares]
+    total = sum(len(share.pictures) for share in shares)
+    for _ in track(interleaved(jobs, writers), "writing shards", total):
+        pass
+
+
+def _write_share(share: Share, folder: Path, notes: Path, threads: int) -> Generator[Record, None, None]:
     """Write one shard and then its note; yield each record that was done with."""
-    path, (start, stop) = plan.path(place, folder), plan.bounds(place)
+    path, pictures = folder / share.name, share.pictures
     skipped: list[dict[str, str]] = []
-    index = start
-    with _writer(path, plan.compression) as writer:
-        for record, picture in decoded(plan.catalog[start:stop], plan.preprocess, plan.on_error, threads):
+    index = share.first
+    with _writer(path, share.compression) as writer:
+        for record, picture in decoded(pictures, share.preprocess, share.on_error, threads):
             if isinstance(picture, ReadError):
                 skipped.append(left_out(record, picture))
             else:
-                label = plan.catalog.classes.index(record.label)
+                label = pictures.classes.index(record.label)
                 writer.write(_serialised(record, picture, label, index))
                 index += 1
             yield record
-    _note(path, notes, {"first": start, "records": index - start, "skipped": skipped})
+    _note(path, notes, {"first": share.first, "records": index - share.first, "skipped": skipped})
 
 
 def _numbered(plan: Plan, folder: Path, notes: Path) -> list[dict[str, Any]]:
     """Return the notes; where an earlier shard left pictures out, number the later ones' records anew."""
     paths = [plan.path(place, folder) for place in range(plan.shards)]
-    found = [json.loads(_note_path(path, notes).read_bytes()) for path in paths]
+    found = [json.loads(note_path(path, notes).read_bytes()) for path in paths]
     firsts = accumulate((note["records"] for note in found[:-1]), initial=0)
     return [
         note if note["first"] == first else _renumber(path, notes, plan.compression, note, first)
@@ -157,8 +198,9 @@ def _serialised(record: Record, picture: Picture, label: int, index: int) -> byt
 
 
 def _note(path: Path, notes: Path, what: Mapping[str, Any]) -> dict[str, Any]:
-    note = {**what, "name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    write_text(_note_path(path, notes), json.dumps(note))
+    size, sha256 = path.stat().st_size, sha256_of(path)
+    note = {**what, "name": path.name, "bytes": size, "sha256": sha256, "versions": versions()}
+    write_text(note_path(path, notes), json.dumps(note))
     return note
 
 
@@ -175,14 +217,15 @@ def _clean(folder: Path, keep: set[str]) -> None:
 
 
 def _fits(path: Path, notes: Path) -> bool:
-    kept = _note_path(path, notes)
+    kept = note_path(path, notes)
     if not path.is_file() or not kept.is_file():
         return False
     note = json.loads(kept.read_bytes())
     return bool(note["bytes"] == path.stat().st_size and note["sha256"] == sha256_of(path))
 
 
-def _note_path(path: Path, notes: Path) -> Path:
+def note_path(path: Path, notes: Path) -> Path:
+    """Return the place of a shard's note: which pictures, how many bytes, their SHA-256, which libraries."""
     return notes / f"{path.name}.json"
 
 
