@@ -2,10 +2,15 @@
 
 import logging
 import os
+import sys
 import warnings
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import policy_page
 
 import mri_tumor
 
@@ -61,3 +66,12 @@ sphinx_gallery_conf = {
 
 warnings.filterwarnings("ignore", message="The number of .* images", module="sphinx_gallery")
 logging.getLogger("mri_tumor").setLevel(logging.INFO)
+
+
+def _fill(_app: object, name: str, source: list[str]) -> None:
+    if name == "cloud_policy":
+        source[0] = policy_page.fill(source[0])
+
+
+def setup(app: object) -> None:
+    app.connect("source-read", _fill)
