@@ -4,9 +4,10 @@ import gzip
 import shutil
 import tarfile
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, BinaryIO
 
 from mri_tumor.cloud.file_names import name_problem, parents_of, place_of
 from mri_tumor.cloud.tar import Member, Source, members
@@ -52,7 +53,7 @@ def pack(folder: str | Path, archive: str | Path) -> Path:
         found = f"{links[0]} is a link" if links else f"{folder} holds no files"
         raise PackageError(found, "a folder of regular files", "copy the files there")
     with whole_file(archive) as partial, partial.open("wb") as raw, _zipped(raw) as packed:
-        _write(packed, folder, names)
+        write_tar(packed, ((name, folder / name) for name in names))
     return archive
 
 
@@ -61,13 +62,22 @@ def _zipped(raw: BinaryIO) -> gzip.GzipFile:
     return gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0)
 
 
-def _write(packed: gzip.GzipFile, folder: Path, names: list[str]) -> None:
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in names:
+def write_tar(stream: IO[bytes] | gzip.GzipFile, files: Iterable[tuple[str, Path]]) -> None:
+    """Write files into a tar stream; their names and contents alone decide its bytes.
+
+    Args:
+        stream: where it goes.
+        files: the name inside, and the file.
+
+    Raises:
+        OSError: a file cannot be read, or changes meanwhile.
+    """
+    with tarfile.open(fileobj=stream, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, path in files:
             entry = tarfile.TarInfo(name)
-            entry.size = (folder / name).stat().st_size
+            entry.size = path.stat().st_size
             entry.mode = 0o644
-            with (folder / name).open("rb") as file:
+            with path.open("rb") as file:
                 tar.addfile(entry, file)
 
 

@@ -1,0 +1,46 @@
+"""The log of a job while it runs, and what its end tells of a failure."""
+
+import logging
+import re
+
+from mri_tumor.cloud.aws.account import Account
+from mri_tumor.cloud.aws.logs import LogTail, last_events
+from mri_tumor.errors import CloudError
+
+logger = logging.getLogger(__name__)
+
+
+class JobLines:
+    """A job's own lines, logged here as they come, as long as we may read them.
+
+    Args:
+        account: where the job runs.
+        group: its log group.
+        name: the job's name.
+        hide: lines that begin like this are not shown.
+    """
+
+    def __init__(self, account: Account, group: str, name: str, hide: re.Pattern[str] | None = None) -> None:
+        self.group = group
+        self._account, self._prefix, self._hide = account, f"{name}/", hide
+        self._tail = LogTail(account, group, self._prefix)
+        self._readable = True
+
+    def show(self) -> None:
+        """Log what came since the last call."""
+        if not self._readable:
+            return
+        try:
+            for line in self._tail.new_lines():
+                if self._hide is None or not self._hide.match(line):
+                    logger.info("%s", line)
+        except CloudError as error:
+            self._readable = False
+            logger.warning("the job's log cannot be shown: %s", error)
+
+    def explained(self, reason: str) -> str:
+        """Return the reason of a failure, with the end of the log unless it says what to do."""
+        if "To do: " in reason:
+            return reason
+        lines = last_events(self._account, self.group, self._prefix)
+        return f"{reason} The end of its log:\n{lines}" if lines else reason
