@@ -73,5 +73,11 @@ def _fill(_app: object, name: str, source: list[str]) -> None:
         source[0] = policy_page.fill(source[0])
 
 
+def _outdated(*_: object) -> list[str]:
+    # What fills the page may have changed although its file has not.
+    return ["cloud_policy"]
+
+
 def setup(app: object) -> None:
     app.connect("source-read", _fill)
+    app.connect("env-get-outdated", _outdated)
