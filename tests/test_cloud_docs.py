@@ -1,5 +1,7 @@
 """The pages about SageMaker: what they show runs, against the server that stands for AWS."""
 
+import ast
+import inspect
 import json
 import re
 import sys
@@ -7,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import botocore.session
 import cv2
 import pytest
 import typer
@@ -15,6 +18,7 @@ from typer.testing import CliRunner
 from mri_tumor import LABELS, cloud, dataset, models
 from mri_tumor.cli.app import app
 from mri_tumor.cloud.aws import hosting, policy, training, transform, tuner
+from mri_tumor.cloud.aws.terms import GivenTerms
 from mri_tumor.manifest import Manifest
 
 ROOT = Path(__file__).parents[1]
@@ -29,10 +33,14 @@ PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs")
 BUCKET, ROLE = policy_page.BUCKET, policy_page.ROLE
 
 
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def blocks(page: str, language: str) -> list[tuple[int, str]]:
     """Return the blocks of a language, each with the line that it begins in."""
-    found = re.finditer(rf"^```{language}\n(.*?)^```", PAGES[page], re.DOTALL | re.MULTILINE)
-    return [(PAGES[page].count("\n", 0, one.start()) + 1, one[1]) for one in found]
+    text = README if page == "README" else PAGES[page]
+    found = re.finditer(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return [(text.count("\n", 0, one.start()) + 1, one[1]) for one in found]
 
 
 WITH_CODE = [page for page in PAGES if blocks(page, "python")]
@@ -132,3 +140,55 @@ def test_the_tests_that_the_proof_names_are_there() -> None:
     assert len(named) > 5
     for name in named:
         assert list((ROOT / "tests").rglob(name)), name
+
+
+def calls(code: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the dotted name and the keywords of each call in a block."""
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield ast.unparse(node.func), {one.arg for one in node.keywords if one.arg}
+
+
+# What the pages call the objects that calls of ours give back.
+KINDS = {
+    **dict.fromkeys(("estimator", "again", "best", "there"), cloud.Estimator),
+    **dict.fromkeys(("endpoint", "predictor", "asking", "approved"), cloud.Predictor),
+}
+
+
+@pytest.mark.parametrize("page", [*WITH_CODE, "README"])
+def test_calls_of_ours_have_names_and_keywords_that_exist(page: str) -> None:
+    """A look at every call without running any, so that it takes no time."""
+    seen = 0
+    for _, code in blocks(page, "python") + (blocks(page, "py") if page == "README" else []):
+        for name, keywords in calls(code):
+            room, _, rest = name.partition(".")
+            place = cloud if room == "cloud" else KINDS.get(room)
+            if place is None or not rest.isidentifier():
+                continue
+            called = getattr(place, rest)
+            known = set(inspect.signature(called).parameters) | set(GivenTerms.__annotations__)
+            if rest == "deploy" and room != "cloud":
+                known |= set(inspect.signature(cloud.deploy).parameters)
+            assert keywords <= known, (name, keywords - known)
+            seen += 1
+    assert seen
+
+
+@pytest.mark.parametrize("page", ["cloud_operations", "cloud_cost", "cloud_sagemaker"])
+def test_calls_of_boto3_are_operations_with_these_parameters(page: str) -> None:
+    session = botocore.session.get_session()
+    code = "\n".join(one for _, one in blocks(page, "python"))
+    named = dict(re.findall(r'^(\w+) = boto3\.client\("([\w-]+)"\)', code, re.MULTILINE))
+    inline = re.findall(r'boto3\.client\("([\w-]+)"\)\.(\w+)', code)
+    assert named or inline
+    for name, keywords in calls(code):
+        room, _, method = name.rpartition(".")
+        (found,) = re.findall(r"boto3\.client\('([\w-]+)'\)", room) or [named.get(room)]
+        if found is None or method in ("get_waiter", "get_paginator"):
+            continue
+        client = session.create_client(found, region_name="eu-west-1")
+        shape = client.meta.service_model.operation_model(
+            client.meta.method_to_api_mapping[method]
+        ).input_shape
+        assert keywords <= set(shape.members), (name, keywords - set(shape.members))
