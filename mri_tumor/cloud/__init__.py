@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mri_tumor.cloud.estimator import Estimator
     from mri_tumor.cloud.package import validate_package
     from mri_tumor.cloud.predictor import Predictor
+    from mri_tumor.cloud.preparing import prepare
     from mri_tumor.cloud.storage import download, upload
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "download",
     "package",
     "policy",
+    "prepare",
     "resources",
     "upload",
     "validate_package",
@@ -46,6 +48,7 @@ __getattr__, __dir__ = attach(
         "doctor": ".checkup",
         "download": ".storage",
         "policy": ".aws.policy",
+        "prepare": ".preparing",
         "resources": ".aws.inventory",
         "upload": ".storage",
         "validate_package": ".package",
