@@ -47,7 +47,8 @@ def main(argv: Sequence[str], environ: Mapping[str, str]) -> int:
         if not isinstance(error, MriTumorError):
             logger.error("%s", traceback.format_exc())
         if given.message.parent.is_dir():
-            given.message.write_bytes(message.encode("utf-8", "backslashreplace")[:_SHOWN])
+            shown = message.encode("utf-8", "backslashreplace")[:_SHOWN].decode("utf-8", "ignore")
+            given.message.write_text(shown, encoding="utf-8")
         return 1
     return 0
 
