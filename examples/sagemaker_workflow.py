@@ -27,12 +27,13 @@ from mri_tumor.report import Report
 parser = argparse.ArgumentParser(description="Pictures to predictions of an endpoint on SageMaker.")
 parser.add_argument("--role", help="the ARN of the execution role; without it all runs on this machine")
 parser.add_argument("--output", help="with --role: the s3:// folder for data, jobs and packages")
-parser.add_argument("--train-on", default="ml.m5.xlarge", help="with --role: the job's instance type")
-parser.add_argument("--serve-on", default="ml.m5.large", help="with --role: the endpoint's, or serverless")
+parser.add_argument("--instance-type", default="ml.m5.xlarge", help="with --role: what the job runs on")
+parser.add_argument("--endpoint-type", default="ml.m5.large", help="with --role: the same, or serverless")
 parser.add_argument("--spot", action="store_true", help="with --role: train on spare instances")
 parser.add_argument("--data", type=Path, help="folder with Training/ and Testing/; without it: phantoms")
+parser.add_argument("--weights", type=Path, help="ImageNet weights of MobileNetV2, without its top")
 parser.add_argument("--per-class", type=int, default=60, help="phantoms a class")
-parser.add_argument("--epochs", type=int, default=12, help="at most so many epochs")
+parser.add_argument("--epochs", type=int, default=12, help="at most so many epochs; without weights")
 parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn")
 parser.add_argument("--out", type=Path, default=Path("demo-sagemaker"), help="where everything goes here")
 arguments = parser.parse_args()
@@ -48,9 +49,9 @@ to_console()
 # there is said before anything is created.
 
 if arguments.role:
-    training, serving = arguments.train_on, arguments.serve_on
+    training, serving = arguments.instance_type, arguments.endpoint_type
     terms = {"role": arguments.role, "output": arguments.output}
-    options = {**terms, "spot": arguments.spot}
+    options = {**terms, "spot": arguments.spot, "max_run": 2 * 3600}
     findings = cloud.doctor(**terms)
     for finding in findings:
         print(f"{'ok     ' if finding.good else 'missing'}  {finding.what}: {finding.text}")
@@ -79,7 +80,7 @@ testing = pictures.select(split="Testing")
 # ---------------
 # One preprocessing for the shards, for what the client sends, and inside the exported model.
 
-preprocess = dataset.Preprocess(size=96)
+preprocess = dataset.Preprocess(size=224 if arguments.weights else 96)
 for name, part in {"train": train, "validation": validation}.items():
     dataset.write_tfrecords(part, out / "shards" / name, preprocess=preprocess)
 
@@ -90,11 +91,15 @@ for name, part in {"train": train, "validation": validation}.items():
 # they are there, and the library travels with the job: nothing is installed in AWS's image.
 
 augment = dataset.Augment(rotation=15, brightness=0.2, contrast=0.2)
-hyperparameters = {"model": "small_cnn", "epochs": arguments.epochs, "batch_size": 16, "seed": seed}
-estimator = cloud.Estimator(
-    training, hyperparameters={**hyperparameters, **augment.to_dict()}, max_run=24 * 3600, **options
-)
-estimator.fit({name: out / "shards" / name for name in ("train", "validation")})
+channels = {name: out / "shards" / name for name in ("train", "validation")}
+hyperparameters = {"seed": seed, **augment.to_dict()}
+if arguments.weights:
+    channels["weights"] = arguments.weights
+    hyperparameters |= {"model": "mobilenet_v2", "preset": "fast", "copies": 1}
+else:
+    hyperparameters |= {"model": "small_cnn", "epochs": arguments.epochs, "batch_size": 16}
+estimator = cloud.Estimator(training, hyperparameters=hyperparameters, **options)
+estimator.fit(channels)
 print(f"job {estimator.training_job_name}: {estimator.metrics}")
 
 # %%
@@ -115,7 +120,9 @@ print(evaluation.summary())
 # ----------
 # Where it ran, how it went, and what the endpoint said.
 
-history = {name: [row[name] for row in estimator.history] for name in estimator.history[0]}
+rows = estimator.history
+history = {name: [row[name] for row in rows] for name in rows[0]}
+strengths = [f"{strength:g}" for strength in history.get("strength", [])]
 report = Report("Training and serving, on SageMaker or as SageMaker does it")
 report.facts(
     {
@@ -126,11 +133,13 @@ report.facts(
     }
 )
 report.heading("Training").facts(hyperparameters)
-report.figure(plots.curves(history), "Loss and accuracy, epoch by epoch")
+curves = plots.curves(history, strengths=strengths)
+report.figure(curves, "Loss and accuracy, epoch by epoch or penalty by penalty")
 report.heading("The test pictures, predicted through the endpoint").verbatim(evaluation.summary())
 report.figure(
     plots.confusion(evaluation.all.confusion, evaluation.labels, title=f"{evaluation.all.n} test pictures"),
     "Confusion matrix",
 )
+report.text("Leaked pictures are copies of training pictures. Phantoms say nothing about patients.")
 report.text(f"Sent raw, the last three are {', '.join(one.top for one in raw)}. {raw[0].notice}")
 print(f"The report lies at {report.save(out / 'report.html')}")
