@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from mri_tumor import LABELS, cloud, dataset, models
 from mri_tumor.cli.app import app
-from mri_tumor.cloud.aws import hosting, policy, training, transform, tuner
+from mri_tumor.cloud.aws import hosting, policy, processing, training, transform, tuner
 from mri_tumor.cloud.aws.terms import GivenTerms
 from mri_tumor.manifest import Manifest
 
@@ -79,7 +79,7 @@ def reader(
     for name in ("pictures", "shards", "model.tar.gz", "picture.png"):
         (tmp_path / name).symlink_to(files / name)
     monkeypatch.chdir(tmp_path)
-    for module in (hosting, training, tuner, transform):
+    for module in (hosting, processing, training, tuner, transform):
         monkeypatch.setattr(module, "_PAUSE", 0.3)
     yield aws
     assert cloud.resources() == []
