@@ -1,6 +1,7 @@
 """The job itself, in this process, on an `/opt/ml` of its own."""
 
 import csv
+import json
 import logging
 import re
 import shutil
@@ -166,10 +167,28 @@ def test_a_host_that_is_not_among_the_hosts(environ: dict[str, str]) -> None:
     assert "SM_CURRENT_HOST is 'algo-3'" in failure(environ)
 
 
-def test_jobs_of_a_tuning_have_checkpoints_of_their_own() -> None:
-    environ = {"SM_HPS": '{"_tuning_objective_metric": "val_loss"}', "TRAINING_JOB_NAME": "a-1"}
-    assert Places.of(environ).run == Path("/opt/ml/checkpoints/a-1/run")
-    assert Places.of(environ | {"SM_HPS": "{}"}).run == Path("/opt/ml/checkpoints/run")
+@pytest.mark.parametrize(
+    ("hyperparameters", "place"), [({"_tuning_objective_metric": "val_loss"}, "a-1/run"), ({}, "run")]
+)
+def test_jobs_of_a_tuning_have_checkpoints_of_their_own(
+    hyperparameters: dict[str, str], place: str, tmp_path: Path
+) -> None:
+    # Where AWS's toolkit starts the job, SM_HPS lacks the name by which a tuning is known.
+    (tmp_path / "input" / "config").mkdir(parents=True)
+    (tmp_path / "input" / "config" / "hyperparameters.json").write_text(json.dumps(hyperparameters))
+    environ = {"SM_MODEL_DIR": str(tmp_path / "model"), "SM_HPS": "{}", "TRAINING_JOB_NAME": "a-1"}
+    assert Places.of(environ).run == tmp_path / "checkpoints" / place
+
+
+def test_none_and_objects_come_as_json(environ: dict[str, str]) -> None:
+    # The command line as AWS's toolkit writes it: nothing for None, and an object without its braces.
+    argv = [*ARGV[:-2], "--augment", "brightness=0.1,rotation=5", "--patience", ""]
+    whole = {"augment": {"brightness": 0.1, "rotation": 5}, "patience": None}
+    assert main(argv, environ | {"SM_HPS": json.dumps(whole)}) == 0
+    manifest = models.Classifier.load(Path(environ["SM_MODEL_DIR"]) / "classifier").manifest
+    recipe = manifest.sections["recipe"]
+    assert recipe["patience"] is None
+    assert (recipe["augment"]["brightness"], recipe["augment"]["rotation"]) == (0.1, 5)
 
 
 def test_the_places_of_the_platform() -> None:

@@ -77,7 +77,9 @@ class Places:
             if name.startswith(prefix)
         }
         data = Path(environ.get("SM_OUTPUT_DATA_DIR", output / "data"))
-        tuned = "_tuning_objective_metric" in json.loads(environ.get("SM_HPS", "{}"))
+        # AWS's toolkit leaves a tuning's own hyperparameters out of SM_HPS: only their file has all of them.
+        given = Path(environ.get("SM_INPUT_CONFIG_DIR", base / "input" / "config")) / "hyperparameters.json"
+        tuned = given.is_file() and "_tuning_objective_metric" in json.loads(given.read_text("utf-8"))
         series = environ.get("TRAINING_JOB_NAME", "") if tuned else ""
         return cls(channels, model, data, base / "checkpoints" / series / "run", output / "failure")
 
@@ -117,7 +119,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     Raises:
         MriTumorError: a hyperparameter, a channel or the training is not as it should be.
     """
-    settings, hosts = parse(argv), Hosts.of(environ)
+    settings, hosts = parse(_words(argv, environ)), Hosts.of(environ)
     places = Places.of(environ)
     recipe = settings.recipe_for(len(hosts.names))
     train, validation = (_shards(places, name) for name in ("train", "validation"))
@@ -149,6 +151,15 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         if (places.run / name).is_file():
             shutil.copyfile(places.run / name, places.data / name)
     logger.info("job: done, the model lies in %s", places.model)
+
+
+def _words(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
+    """Return the hyperparameters as `--name value`, and once more as `SM_HPS` has them, which counts.
+
+    AWS's toolkit writes None as nothing and an object as `a=1,b=2` on the command line; `SM_HPS` is JSON.
+    """
+    whole = json.loads(environ.get("SM_HPS", "{}"))
+    return [*argv, *(word for name, value in whole.items() for word in (f"--{name}", json.dumps(value)))]
 
 
 def _connect(recipe: "Recipe", hosts: Hosts) -> None:
