@@ -1,16 +1,19 @@
 """The folder of a run: what determines the run, and everything it made."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mri_tumor import plots
 from mri_tumor.errors import ManifestMismatch, TrainingError
 from mri_tumor.files import digest_of
 from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.classifier import RUN_CLASSIFIER
 from mri_tumor.models.loop import Outcome
+
+logger = logging.getLogger(__name__)
 
 
 class RunFolder:
@@ -61,7 +64,7 @@ class RunFolder:
         labels = self.sections["data"]["labels"]
         matrix = np.zeros((len(labels), len(labels)), np.int64)
         np.add.at(matrix, (np.asarray(truth), np.asarray(predicted)), 1)
-        plots.save(plots.confusion(matrix, labels, title=title), self.path / "confusion.png")
+        _save(lambda plots: plots.confusion(matrix, labels, title=title), self.path / "confusion.png")
 
     def _write(self, run: dict[str, Any]) -> None:
         Manifest("run", self.sections | {"run": run}).save(self.path)
@@ -87,7 +90,17 @@ def draw_curves(outcome: Outcome, path: Path) -> None:
     names = ("loss", "accuracy", "val_loss", "val_accuracy")
     history = {name: outcome.column(name) for name in names}
     strengths = [f"{strength:g}" for strength in outcome.column("strength")]
-    plots.save(plots.curves(history, best_epoch=outcome.best_epoch, strengths=strengths), path)
+    _save(lambda plots: plots.curves(history, best_epoch=outcome.best_epoch, strengths=strengths), path)
+
+
+def _save(draw: Callable[[Any], Any], path: Path) -> None:
+    """Draw and save a picture; without matplotlib, which a container may lack, a run goes on without it."""
+    try:
+        from mri_tumor import plots
+    except ImportError as error:
+        logger.info("%s is not drawn: %s", path.name, error)
+        return
+    plots.save(draw(plots), path)
 
 
 def differences(found: dict[str, Any], expected: dict[str, Any], prefix: str = "") -> list[str]:
