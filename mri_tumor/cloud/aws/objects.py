@@ -2,7 +2,7 @@
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.refusals import asking
 from mri_tumor.errors import CloudError
+
+_MOST = 1000  # keys in one call
 
 
 @contextlib.contextmanager
@@ -42,10 +44,26 @@ def remove_folder(account: Account, folder: S3Address) -> None:
     with asking(f"removing {folder}"):
         pages = client.get_paginator("list_objects_v2").paginate(Bucket=folder.bucket, Prefix=folder.inside)
         for page in pages:
-            keys = [{"Key": one["Key"]} for one in page.get("Contents", [])]
-            if keys:
-                answer = client.delete_objects(Bucket=folder.bucket, Delete={"Objects": keys, "Quiet": True})
-                _check_removed(folder, answer.get("Errors", []))
+            _remove(client, folder, [one["Key"] for one in page.get("Contents", [])])
+
+
+def remove_objects(account: Account, folder: S3Address, names: Sequence[str]) -> None:
+    """Delete some objects of a folder; that one is not there is no error.
+
+    Raises:
+        CloudError: AWS refused; what is left stays.
+    """
+    client = account.client("s3")
+    with asking(f"removing objects of {folder}"):
+        for start in range(0, len(names), _MOST):
+            _remove(client, folder, [f"{folder.inside}{name}" for name in names[start : start + _MOST]])
+
+
+def _remove(client: Any, folder: S3Address, keys: Sequence[str]) -> None:
+    if keys:
+        wanted = {"Objects": [{"Key": key} for key in keys], "Quiet": True}
+        answer = client.delete_objects(Bucket=folder.bucket, Delete=wanted)
+        _check_removed(folder, answer.get("Errors", []))
 
 
 def _check_removed(folder: S3Address, errors: Any) -> None:

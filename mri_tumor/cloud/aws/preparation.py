@@ -3,8 +3,9 @@
 import json
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.images import training_image
 from mri_tumor.cloud.aws.machines import Machines
 from mri_tumor.cloud.aws.names import new_name
-from mri_tumor.cloud.aws.objects import remove_folder
+from mri_tumor.cloud.aws.objects import remove_folder, remove_objects
 from mri_tumor.cloud.aws.processing import ProcessingPlan, process
+from mri_tumor.cloud.aws.s3.report import Transfer
 from mri_tumor.cloud.aws.s3.shards import ShardSet, check_shards
 from mri_tumor.cloud.aws.s3.stored import listed
 from mri_tumor.cloud.aws.source import ARCHIVE, stored_source
@@ -66,8 +68,9 @@ def prepare_remotely(
         manifest = _manifest(plan, _notes(shares, notes, terms), target, terms)
         _put(manifest, target, terms)
     except BaseException as error:
-        # Shards without a manifest are pictures of patients too, and nothing was there before.
-        _remove_after(error, [target, work], terms)
+        # Shards without a manifest are no shard folder, but pictures of patients all the same.
+        _remove_after(error, f"shards in {target}", partial(_remove_shards, shares, target, terms))
+        _remove_after(error, f"pictures in {work}", partial(remove_folder, terms.account, work))
         raise
     remove_folder(terms.account, work)
     return manifest
@@ -118,7 +121,7 @@ def _as_many(machines: Machines, units: int) -> Machines:
 
 
 def _check_free(target: S3Address, terms: Terms) -> None:
-    found = listed(terms.account.client("s3"), target.bucket, target.inside)
+    found = _sizes(target, terms)
     if found:
         raise ArgumentError(
             f"{target} holds {len(found)} objects, such as {min(found)}",
@@ -130,22 +133,22 @@ def _check_free(target: S3Address, terms: Terms) -> None:
 def _send(shares: Sequence[Share], folder: S3Address, terms: Terms) -> None:
     """Send units one after another: no more than one lies in the folder for temporary files."""
     with tempfile.TemporaryDirectory(prefix="mri_tumor-units-") as temporary:
-        for share in track(shares, f"sending pictures to {folder}"):
+        for number, share in enumerate(shares, 1):
             unit = pack_unit(share, Path(temporary))
-            _upload(unit, folder, terms)
+            logger.info("unit %d of %d: %s", number, len(shares), _upload(unit, folder, terms).summary())
             unit.unlink()
 
 
-def _upload(path: Path, folder: S3Address, terms: Terms) -> None:
+def _upload(path: Path, folder: S3Address, terms: Terms) -> Transfer:
     session = terms.account.session
-    upload(path, str(folder), kms_key=terms.kms_key, tags=dict(terms.tags), session=session)
+    return upload(path, str(folder), kms_key=terms.kms_key, tags=dict(terms.tags), session=session)
 
 
 def _notes(shares: Sequence[Share], place: S3Address, terms: Terms) -> list[dict[str, Any]]:
     """Return what the hosts noted on each shard, in order.
 
     Raises:
-        ShardError: there is not one note for each shard.
+        ShardError: there is not one note for each shard, or one says something else of it.
     """
     with tempfile.TemporaryDirectory(prefix="mri_tumor-notes-") as temporary:
         folder = Path(temporary) / "notes"
@@ -158,7 +161,16 @@ def _notes(shares: Sequence[Share], place: S3Address, terms: Terms) -> list[dict
                 f"one for each of {len(shares)} shards",
                 "call prepare again",
             )
-        return [json.loads(path.read_bytes()) for path in wanted]
+        found = [json.loads(path.read_bytes()) for path in wanted]
+    for share, note in zip(shares, found, strict=True):
+        facts = (note["name"], note["first"], note["records"])
+        if facts != (share.name, share.first, len(share.pictures)):
+            raise ShardError(
+                f"the job noted {facts} on {share.name}: name, first index and number of pictures",
+                f"{share.first} and {len(share.pictures)}",
+                "call prepare again",
+            )
+    return found
 
 
 def _manifest(plan: Plan, notes: Sequence[Mapping[str, Any]], target: S3Address, terms: Terms) -> Manifest:
@@ -167,10 +179,8 @@ def _manifest(plan: Plan, notes: Sequence[Mapping[str, Any]], target: S3Address,
     Raises:
         ShardError: a shard is missing, too many, or of another size.
     """
-    there = listed(terms.account.client("s3"), target.bucket, target.inside)
-    sizes = {key.removeprefix(target.inside): size for key, size in there.items()}
     cards = {note["name"]: (note["bytes"], note["sha256"]) for note in notes}
-    check_shards(ShardSet("", cards), sizes, {}, str(target), "call prepare again")
+    check_shards(ShardSet("", cards), _sizes(target, terms), {}, str(target), "call prepare again")
     manifest = manifest_of(plan, notes)
     # The libraries are those of the image; ours, which travelled with the job, is not installed there.
     own = {name: version for name, version in manifest.versions.items() if name == _SOURCE}
@@ -184,11 +194,22 @@ def _put(manifest: Manifest, target: S3Address, terms: Terms) -> None:
         _upload(Path(temporary) / FILE_NAME, target, terms)
 
 
-def _remove_after(error: BaseException, folders: Sequence[S3Address], terms: Terms) -> None:
-    """Remove what lies in folders; what cannot be removed stands beside the error."""
-    for folder in folders:
-        try:
-            remove_folder(terms.account, folder)
-        except CloudError as left:
-            logger.error("%s", left)
-            error.add_note(f"{folder} may still hold pictures: {left}")
+def _remove_shards(shares: Sequence[Share], target: S3Address, terms: Terms) -> None:
+    """Remove the shards, unless a manifest is there: that is a shard folder, whoever made it meanwhile."""
+    if FILE_NAME not in _sizes(target, terms):
+        remove_objects(terms.account, target, [share.name for share in shares])
+
+
+def _sizes(folder: S3Address, terms: Terms) -> dict[str, int]:
+    """Return what lies in a folder: name -> bytes."""
+    found = listed(terms.account.client("s3"), folder.bucket, folder.inside)
+    return {key.removeprefix(folder.inside): size for key, size in found.items()}
+
+
+def _remove_after(error: BaseException, what: str, remove: Callable[[], None]) -> None:
+    """Remove something; what cannot be removed stands beside the error."""
+    try:
+        remove()
+    except CloudError as left:
+        logger.error("%s", left)
+        error.add_note(f"There may still be {what}: {left}")

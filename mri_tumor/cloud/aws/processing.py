@@ -180,7 +180,10 @@ def _stop(client: Any, name: str, error: BaseException) -> None:
         with asking(f"stopping the processing job {name}"):
             client.stop_processing_job(ProcessingJobName=name)
         deadline = time.monotonic() + _STOPPING
-        while _describe(client, name)["ProcessingJobStatus"] not in _ENDED and time.monotonic() < deadline:
+        while (status := _describe(client, name)["ProcessingJobStatus"]) not in _ENDED:
+            if time.monotonic() > deadline:
+                error.add_note(f"The processing job {name} is {status}: what it writes from now on stays.")
+                return
             time.sleep(_PAUSE)
     except CloudError as left:
         if left.code in _UNKNOWN:
