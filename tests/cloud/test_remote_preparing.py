@@ -175,7 +175,7 @@ def test_a_picture_that_cannot_be_read_fails_the_job_and_nothing_is_left(
     path.write_bytes(catalog[38].path.read_bytes()[:200])
     broken = dataset.Catalog([*catalog[:38], replace(catalog[38], path=path), catalog[39]])
     where = {"directory": f"s3://{aws.bucket}/failing/train", "output": f"s3://{aws.bucket}/failing/work"}
-    with pytest.raises(ReadError, match=f"Failed.*: picture '{catalog[38].id}'.*To do: "):
+    with pytest.raises(ReadError, match=rf"\(Failed\) failed: picture '{catalog[38].id}'.*To do: "):
         cloud.prepare(broken, shards=2, **where, **place)
     assert left(aws, "failing/") == []
 
@@ -198,10 +198,11 @@ def test_a_refusal_leaves_neither_a_job_nor_pictures(
 
 
 @pytest.mark.slow
-def test_a_lost_answer_starts_one_job(
+def test_a_lost_answer_starts_one_job_and_throttling_is_waited_for(
     catalog: dataset.Catalog, place: dict[str, Any], aws: SageMakerServer
 ) -> None:
     aws.fail("CreateProcessingJob", "lost")
+    aws.fail("DescribeProcessingJob", "throttle", count=3)
     manifest = cloud.prepare(catalog[:4], f"s3://{aws.bucket}/lost/train", **place)
     assert manifest.sections["data"]["count"] == 4
     assert sorted(left(aws, "lost/")) == [

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 _GROUP = "/aws/sagemaker/ProcessingJobs"
 _PAUSE = 5.0  # seconds between two looks at a job
 _STOPPING = 300.0  # seconds that a job may take to stop
-_UNKNOWN = ("ResourceNotFound", "ValidationException")  # what is said of a job that does not exist
+_GONE = ("ResourceNotFound", "ValidationException")  # what is said of a job that is not there, or has ended
 _ENDED = ("Completed", "Failed", "Stopped")
 _BASE = "/opt/ml/processing"
 # An entry of a command has at most 256 characters.
@@ -134,7 +134,7 @@ def process(plan: ProcessingPlan) -> None:
     if card["ProcessingJobStatus"] != "Completed":
         # What the job itself said, else what the platform says.
         reason = str(card.get("ExitMessage") or card.get("FailureReason") or "no reason is given")
-        job = f"the processing job {plan.name}, which is {card['ProcessingJobStatus']},"
+        job = f"processing job {plan.name} ({card['ProcessingJobStatus']})"
         fix = (
             f"mend that and call prepare again (max_run was {machines.max_run} s); its log group is {_GROUP}"
         )
@@ -186,6 +186,6 @@ def _stop(client: Any, name: str, error: BaseException) -> None:
                 return
             time.sleep(_PAUSE)
     except CloudError as left:
-        if left.code in _UNKNOWN:
-            return  # it was never started
+        if left.code in _GONE:
+            return  # it was never started, or has ended meanwhile
         error.add_note(f"The processing job {name} may still run, and cost money: {left}")
