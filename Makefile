@@ -1,13 +1,14 @@
 # Everything runs in .venv, made on first use. Another interpreter: make demo PYTHON=python3.12
 PYTHON ?= python3
 VENV := .venv
+CONTRACT := .venv-contract
 BIN := $(VENV)/bin
 DEMO := demo
 FAST := not slow and not realdata
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-more test-all lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow benchmark-serving
+.PHONY: demo test test-more test-all contract lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow benchmark-serving
 
 demo: $(VENV)/.core ## the whole workflow on synthetic pictures
 	$(BIN)/python examples/full_workflow.py --out $(DEMO)
@@ -25,6 +26,9 @@ lint: $(VENV)/.all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+contract: $(VENV)/.all $(CONTRACT)/.toolkit ## AWS's own start-up of training containers runs our entry point
+	$(BIN)/python -m pytest -q tests/cloud/contract
 
 docs: $(VENV)/.all ## the pages, with the examples executed; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going -b html docs docs/_build/html
@@ -56,5 +60,14 @@ $(VENV)/.all: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install -q -e ".[cloud,dicom,nifti,export,fast,docs,test]"
 	@touch $@ $(VENV)/.core
 
+# AWS's toolkit and TensorFlow, resolved together as in AWS's image; apart from .venv, whose numpy and protobuf
+# the toolkit would change. The job finds the library in the source that travels with it.
+$(CONTRACT)/.toolkit: pyproject.toml
+	$(PYTHON) -m venv $(CONTRACT)
+	$(CONTRACT)/bin/python -m pip install -q "sagemaker-training>=5.1.4,<6" "tensorflow>=2.18,<2.22" \
+	  "keras>=3.14,<4" "numpy>=2,<3" "opencv-python-headless>=4.10,<6" "matplotlib>=3.9,<4" \
+	  "scikit-learn>=1.5,<2" "scipy>=1.11,<2"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(DEMO) docs/_build docs/gallery docs/reference/generated
+	rm -rf $(VENV) $(CONTRACT) $(DEMO) docs/_build docs/gallery docs/reference/generated
