@@ -166,7 +166,7 @@ class Estimator:
         """Return an Estimator for a job that was started on SageMaker before, by any program.
 
         Args:
-            name: the job's full name, as `status` and the log lines show it.
+            name: the job's full name, which `training_job_name` and the log lines say.
             session: a `boto3.Session`.
 
         Raises:

@@ -87,6 +87,18 @@ def test_after_an_exception_nothing_is_left(archive: Path, place: dict[str, str]
 
 
 @pytest.mark.usefixtures("nothing_left")
+def test_an_endpoint_that_was_changed_meanwhile_goes_too(
+    archive: Path, place: dict[str, str], aws: SageMakerServer
+) -> None:
+    client = aws.client("sagemaker")
+    with cloud.deploy(archive, instance_type="ml.m5.large", **place) as endpoint:
+        now = client.describe_endpoint(EndpointName=endpoint.name)["EndpointConfigName"]
+        variants = client.describe_endpoint_config(EndpointConfigName=now)["ProductionVariants"]
+        client.create_endpoint_config(EndpointConfigName="another", ProductionVariants=variants)
+        client.update_endpoint(EndpointName=endpoint.name, EndpointConfigName="another")
+
+
+@pytest.mark.usefixtures("nothing_left")
 def test_a_serverless_endpoint_takes_smaller_requests(
     archive: Path, place: dict[str, str], aws: SageMakerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -147,7 +147,9 @@ def test_a_policy_is_a_document_that_names_one_bucket_and_one_role() -> None:
     document = cloud.policy("my-bucket", role)
     assert json.loads(json.dumps(document)) == document
     by_name = {one["Sid"]: one for one in document["Statement"]}
-    assert by_name["Role"] == {"Sid": "Role", "Effect": "Allow", "Action": ["iam:PassRole"], "Resource": role}
+    condition = {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}
+    assert by_name["Role"]["Condition"] == condition
+    assert (by_name["Role"]["Action"], by_name["Role"]["Resource"]) == (["iam:PassRole"], role)
     assert by_name["Own"]["Resource"] == "arn:aws-cn:sagemaker:*:*:*/mri-tumor-*"
     assert by_name["Objects"]["Resource"] == "arn:aws-cn:s3:::my-bucket/*"
     assert by_name["Bucket"]["Resource"] == "arn:aws-cn:s3:::my-bucket"

@@ -1,5 +1,6 @@
 """An endpoint on SageMaker: model, configuration and endpoint, made and removed together."""
 
+import contextlib
 import logging
 import secrets
 import time
@@ -45,6 +46,7 @@ class RemoteEndpoint:
         self.name = name
         self._parts = parts
         self._client = account.client("sagemaker")
+        self._confirmed = parts is None  # whether the endpoint of this name is known to be the one meant
         self._card: dict[str, Any] | None = None
         self._config: dict[str, Any] | None = None
 
@@ -71,6 +73,7 @@ class RemoteEndpoint:
             with asking(f"creating the endpoint {name}"):
                 endpoint._create(data, image, plan, terms, answers)
             endpoint._wait(plan.startup_timeout)
+            endpoint._confirmed = True
         except BaseException as error:
             endpoint._remove_after(error)
             raise
@@ -88,7 +91,7 @@ class RemoteEndpoint:
             Tags=terms.tag_list,
             **terms.vpc,
         )
-        options: dict[str, Any] = {"KmsKeyId": terms.kms_key} if terms.kms_key and not plan.serverless else {}
+        options: dict[str, Any] = terms.volume_key("KmsKeyId", plan.instance_type)
         if answers:
             place = {"S3OutputPath": f"{answers}/answers", "S3FailurePath": f"{answers}/failures"}
             if terms.kms_key:
@@ -195,6 +198,7 @@ class RemoteEndpoint:
         Raises:
             EndpointError: what is left, and may go on costing money, and why.
         """
+        self._settle()
         steps = [("endpoint", self.name, self._delete_endpoint), *self._parts_to_delete()]
         left = []
         for kind, name, delete in steps:
@@ -215,33 +219,43 @@ class RemoteEndpoint:
             )
 
     def _parts_to_delete(self) -> list[tuple[str, str, Callable[[], Any]]]:
-        """Return kind, name and deletion of what belongs to the endpoint, before it is gone."""
-        if self._parts is not None:
-            config, models = self._parts, [self._parts]
-        else:
-            try:
-                config = self.config["EndpointConfigName"]
-                models = [variant["ModelName"] for variant in self.config["ProductionVariants"]]
-            except CloudError as error:
-                if error.code == "ResourceNotFound":
-                    return []
+        """Return kind, name and deletion of what belongs to the endpoint, before it is gone.
+
+        These are the parts it was created with, and those it has now: somebody may have changed it.
+        """
+        own = [] if self._parts is None else [self._parts]
+        configs, models = list(own), list(own)
+        try:
+            if not self._is_another():
+                self._config = None
+                configs.append(self.describe()["EndpointConfigName"])
+                models += [variant["ModelName"] for variant in self.config["ProductionVariants"]]
+        except CloudError as error:
+            if error.code != "ResourceNotFound" and not own:
                 raise EndpointError(error.found, "to see what belongs to it", error.fix) from error
         delete_config, delete_model = self._client.delete_endpoint_config, self._client.delete_model
         return [
-            ("endpoint configuration", config, partial(delete_config, EndpointConfigName=config)),
-            *(("model", model, partial(delete_model, ModelName=model)) for model in models),
+            *(
+                ("endpoint configuration", name, partial(delete_config, EndpointConfigName=name))
+                for name in dict.fromkeys(configs)
+            ),
+            *(("model", name, partial(delete_model, ModelName=name)) for name in dict.fromkeys(models)),
         ]
 
+    def _settle(self) -> None:
+        """Wait while the endpoint is being created or changed: until then it cannot be deleted."""
+        with contextlib.suppress(CloudError):  # the deletion will say the same
+            self._wait_while(_BUSY, time.monotonic() + _REMOVAL)
+
     def _is_another(self) -> bool:
-        """Return whether an endpoint of this name was there before ours."""
-        return self._parts is not None and self.describe()["EndpointConfigName"] != self._parts
+        """Return whether an endpoint of this name was there before ours, whose creation failed then."""
+        return not self._confirmed and self.describe()["EndpointConfigName"] != self._parts
 
     def _delete_endpoint(self) -> None:
         """Delete the endpoint and wait until it is gone."""
         if self._is_another():
             return
         deadline = time.monotonic() + _REMOVAL
-        self._wait_while(_BUSY, deadline)
         self._client.delete_endpoint(EndpointName=self.name)
         try:
             status = self._wait_while(("Deleting",), deadline)

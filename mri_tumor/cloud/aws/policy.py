@@ -84,6 +84,9 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 }
 """Step -> the actions that the caller needs for it."""
 
+_CONDITIONS: Mapping[str, dict[str, Any]] = {
+    "Role": {"Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}}
+}
 _EVERYWHERE = ("kms:", "sagemaker:List", "sts:", "logs:")
 
 
@@ -115,7 +118,13 @@ def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict
     return {
         "Version": "2012-10-17",
         "Statement": [
-            {"Sid": name, "Effect": "Allow", "Action": needed, "Resource": resource}
+            {
+                "Sid": name,
+                "Effect": "Allow",
+                "Action": needed,
+                "Resource": resource,
+                **_CONDITIONS.get(name, {}),
+            }
             for name, needed, resource in statements
             if needed
         ],

@@ -58,7 +58,7 @@ class ProcessingPlan:
         """The arguments of `create_processing_job`."""
         terms, machines = self.terms, self.machines
         key = {} if terms.kms_key is None else {"KmsKeyId": terms.kms_key}
-        volume = {} if terms.kms_key is None else {"VolumeKmsKeyId": terms.kms_key}
+        volume = terms.volume_key("VolumeKmsKeyId", machines.instance_type)
         cluster = {
             "InstanceType": machines.instance_type,
             "InstanceCount": machines.instance_count,

@@ -10,6 +10,8 @@ from mri_tumor.cloud.aws.names import foreign_tags, tag_list, tags_of
 from mri_tumor.errors import ArgumentError
 
 _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
+# The families with a "d" for disk, and those with accelerators, which have disks without saying so.
+_OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|gr?[5-9]\w*|p[5-9]\w*|trn\d\w*)\.")
 _FIND_ROLE = (
     "aws iam get-role --role-name NAME --query Role.Arn shows it; docs/cloud_policy says what it needs"
 )
@@ -107,6 +109,19 @@ class Terms:
             return {}
         groups = list(self.security_group_ids)
         return {"VpcConfig": {"Subnets": list(self.subnets), "SecurityGroupIds": groups}}
+
+    def volume_key(self, name: str, instance_type: str) -> dict[str, str]:
+        """Return the key for an instance's volume, as calls of boto3 take it.
+
+        Instances with disks of their own have it not: AWS encrypts these by the hardware, and refuses a key.
+
+        Args:
+            name: of the argument.
+            instance_type: `"ml.<family>.<size>"` or `"serverless"`.
+        """
+        if self.kms_key is None or not instance_type.startswith("ml.") or _OWN_DISKS.match(instance_type):
+            return {}
+        return {name: self.kms_key}
 
     @property
     def tag_list(self) -> list[dict[str, str]]:

@@ -88,7 +88,7 @@ def trainer_of(plan: JobPlan) -> Any:
             instance_type=machines.instance_type,
             instance_count=machines.instance_count,
             volume_size_in_gb=machines.volume_size,
-            volume_kms_key_id=terms.kms_key,
+            **terms.volume_key("volume_kms_key_id", machines.instance_type),
             enable_managed_spot_training=machines.spot,
         ),
         networking=Networking(

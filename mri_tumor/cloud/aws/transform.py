@@ -98,7 +98,7 @@ def _create(client: Any, plan: TransformPlan, model: str, asked: S3Address, answ
     )
     source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{asked}/"}}
     key = {} if terms.kms_key is None else {"KmsKeyId": terms.kms_key}
-    volume = {} if terms.kms_key is None else {"VolumeKmsKeyId": terms.kms_key}
+    volume = terms.volume_key("VolumeKmsKeyId", plan.instance_type)
     client.create_transform_job(
         TransformJobName=plan.name,
         ModelName=model,

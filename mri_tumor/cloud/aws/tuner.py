@@ -117,7 +117,7 @@ def _definition(plan: JobPlan, source: str, tuned: set[str]) -> dict[str, Any]:
     fixed = {name: value for name, value in plan.hyperparameters.items() if name not in tuned}
     channels = [_channel(name, place, machines.input_mode) for name, place in plan.channels.items()]
     key = {} if terms.kms_key is None else {"KmsKeyId": terms.kms_key}
-    volume = {} if terms.kms_key is None else {"VolumeKmsKeyId": terms.kms_key}
+    volume = terms.volume_key("VolumeKmsKeyId", machines.instance_type)
     longest = {} if machines.longest_wait is None else {"MaxWaitTimeInSeconds": machines.longest_wait}
     return {
         "StaticHyperParameters": {**fixed, **own},
