@@ -1,16 +1,22 @@
 """The hosts of a job: which one this is, and how TensorFlow finds the others."""
 
+import contextlib
+import faulthandler
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
-from mri_tumor.errors import ArgumentError
+from mri_tumor.errors import ArgumentError, TrainingError
 
 PORT = 8889
 """Where the first worker answers, the next one at the next port, and so on.
 
 TensorFlow listens on all addresses of a machine: with ports of their own several hosts may be one machine.
 """
+
+WAIT = "MRI_TUMOR_WAIT_FOR_HOSTS"
+"""Environment variable: how many seconds a host waits for the others before any training, 600 by default."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +72,31 @@ class Hosts:
         workers = [f"{name}:{PORT + place}" for place, name in enumerate(self.names)]
         task = {"type": "worker", "index": self.place}
         return json.dumps({"cluster": {"worker": workers}, "task": task})
+
+    @contextlib.contextmanager
+    def waiting(self, seconds: float, failure: Path) -> Iterator[None]:
+        """End this process, with the reason in a file, if what is done meanwhile takes longer.
+
+        For others that never come TensorFlow waits without end, deaf to SIGTERM and with Python's lock held,
+        so that no thread can act. The standard library's watchdog can.
+
+        Args:
+            seconds: so long at most.
+            failure: the file for the reason; it is there while the wait lasts.
+        """
+        others = ", ".join(name for name in self.names if name != self.current)
+        error = TrainingError(
+            f"host {self.current} waited {seconds:g} s for {others}",
+            f"all {len(self.names)} hosts at the start",
+            f"look at the others' logs; if they were only late, raise {WAIT}",
+        )
+        failure.parent.mkdir(parents=True, exist_ok=True)
+        with failure.open("w", encoding="utf-8") as file:
+            file.write(f"{error}\n\n")
+            file.flush()
+            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+            try:
+                yield
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+        failure.unlink()

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mri_tumor.cloud.container.hosts import Hosts
+from mri_tumor.cloud.container.hosts import WAIT, Hosts
 from mri_tumor.cloud.container.settings import Settings, parse
 from mri_tumor.cloud.process import WATCH_STDIN, when_parent_ends
 from mri_tumor.errors import ArgumentError, ManifestMismatch, MriTumorError
@@ -126,7 +126,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
     weights = _weights(places, settings)
     logger.info("job: model %s, recipe %s", settings.model, json.dumps(recipe.to_dict()))
     run_dir = places.run if hosts.first else _own_run(places)
-    _connect(recipe, hosts)
+    _connect(recipe, hosts, environ, places.failure)
 
     from mri_tumor.cloud.package import layout
     from mri_tumor.models.training import train as train_model
@@ -141,10 +141,10 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         refit=settings.refit,
         allow_leakage=settings.allow_leakage,
     )
-    logger.info("job: kept  %s", _kept(classifier.manifest.sections["training"]))
     if not hosts.first:
         logger.info("job: done, %s writes the model", hosts.names[0])
         return
+    logger.info("job: kept  %s", _kept(classifier.manifest.sections["training"]))
     layout(places.run, places.model)
     places.data.mkdir(parents=True, exist_ok=True)
     for name in _KEPT:
@@ -162,15 +162,17 @@ def _words(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:
     return [*argv, *(word for name, value in whole.items() for word in (f"--{name}", json.dumps(value)))]
 
 
-def _connect(recipe: "Recipe", hosts: Hosts) -> None:
+def _connect(recipe: "Recipe", hosts: Hosts, environ: Mapping[str, str], failure: Path) -> None:
     """Connect to the other hosts, which must be the first thing that TensorFlow does."""
     if not hosts.several:
         return
     os.environ.setdefault("TF_CONFIG", hosts.tf_config)
-    logger.info("job: host %d of %d waits for the others", hosts.place + 1, len(hosts.names))
     from mri_tumor.models.steps.devices import devices_of
 
-    devices_of(recipe)
+    seconds, place, count = float(environ.get(WAIT, 600)), hosts.place + 1, len(hosts.names)
+    logger.info("job: host %d of %d waits for the others, at most %g s", place, count, seconds)
+    with hosts.waiting(seconds, failure):
+        devices_of(recipe)
 
 
 def _own_run(places: Places) -> Path:
