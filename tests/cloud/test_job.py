@@ -69,7 +69,45 @@ def test_a_job_leaves_a_package_its_outputs_and_its_lines(
     kept = [float(value) for value in re.findall(METRICS["best_val_loss"], printed)]
     assert kept == pytest.approx([min(float(row["val_loss"]) for row in rows)], rel=1e-3)
     assert len(re.findall(METRICS["best_val_accuracy"], printed)) == 1
-    assert all(len(expression) <= 500 for expression in METRICS.values())
+
+
+RECIPES = {
+    "epochs": ["--epochs", "3", "--learning_rate", "0.02", "--batch_size", "8"],
+    "a head that is solved": ["--frozen", "true", "--head_solver", "newton"],
+    "a head, then the top": ["--frozen", "true", "--epochs", "2", "--fine_epochs", "2"],
+    "refit": ["--epochs", "1", "--refit", "true"],
+    "folds": ["--epochs", "1", "--folds", "3"],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+def test_what_a_tuning_goes_by_is_printed_with_every_recipe(
+    environ: dict[str, str], shards: dict[str, Path], recipe: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*ARGV[:4], "--augment", "false", *recipe], environ) == 0
+    printed = capsys.readouterr().out
+    found = {name: re.findall(expression, printed) for name, expression in METRICS.items()}
+    solved = "newton" in recipe
+    assert [name for name, values in found.items() if not values] == (["learning_rate"] if solved else [])
+    classifier = models.Classifier.load(Path(environ["SM_MODEL_DIR"]) / "classifier")
+    training = classifier.manifest.sections["training"]
+    parts = training.get("folds", [training])
+    means = [
+        sum(part[name] for part in parts) / len(parts) for name in ("best_val_loss", "best_val_accuracy")
+    ]
+    assert [float(found["best_val_loss"][0]), float(found["best_val_accuracy"][0])] == pytest.approx(
+        means, rel=1e-3
+    )
+    if len(parts) == 1 and not training["refit"]:
+        # Not another epoch's or another phase's: that of the network that is delivered.
+        judged = models.evaluate(classifier, shards["validation"], allow_leakage=True)
+        assert judged.all.accuracy == pytest.approx(means[1])
+
+
+def test_the_metrics_are_within_sagemakers_limits() -> None:
+    assert len(METRICS) <= 40
+    assert all(len(name) <= 255 and 0 < len(expression) <= 500 for name, expression in METRICS.items())
 
 
 def test_a_job_that_starts_again_goes_on_from_its_checkpoints(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_NUMBER = "([-+0-9.e]+)"
+_NUMBER = "([0-9][-+0-9.e]*)"
 _EACH_EPOCH = ("loss", "accuracy", "val_loss", "val_accuracy", "learning_rate")
 _AT_THE_END = ("best_val_loss", "best_val_accuracy")
 METRICS = {name: f" {name} {_NUMBER}" for name in (*_EACH_EPOCH, *_AT_THE_END)}
