@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import os
 import struct
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import LABELS, models
+from mri_tumor.cloud.aws.hosting import ASYNC_BODY
 from mri_tumor.cloud.container import inference
 from mri_tumor.cloud.container.bodies import MAX_BODY, RequestError
 from mri_tumor.cloud.container.inference import Infer, respond
@@ -380,32 +382,109 @@ SCRIPT = textwrap.dedent(
     from types import SimpleNamespace
 
     context = SimpleNamespace(
-        request_content_type=sys.argv[2], rest_uri=sys.argv[3], custom_attributes=sys.argv[4]
+        request_content_type=sys.argv[2],
+        accept_header="application/json",
+        rest_uri=sys.argv[3],
+        custom_attributes=sys.argv[4] or None,
     )
     try:
         text, kind = inference.handler(sys.stdin.buffer, context)
     except Exception as error:  # as AWS's handler service does
         text = json.dumps({"error": str(error)})
-    assert "mri_tumor" not in sys.modules and "tensorflow" not in sys.modules
+    loaded = {name.partition(".")[0] for name in sys.modules} - {"__main__"}
+    assert loaded <= Only.allowed, loaded - Only.allowed
     sys.stdout.write(text)
     """
 )
 
 
-def in_the_container(unpacked: Path, data: bytes, kind: str, serving: str, attributes: str) -> dict:
-    command = [sys.executable, "-W", "error", "-c", SCRIPT, str(unpacked / "code"), kind, serving, attributes]
-    done = subprocess.run(command, input=data, capture_output=True, check=False)
+def in_the_container(unpacked: Path, serving: str, data: bytes, kind: str, attributes: str = "") -> dict:
+    # -S: the files of site-packages that run at the start of Python are no part of the container.
+    command = [sys.executable, "-S", "-W", "error", "-c", SCRIPT, str(unpacked / "code")]
+    environ = {**os.environ, "PYTHONPATH": str(Path(np.__file__).parents[1])}
+    done = subprocess.run(
+        [*command, kind, serving, attributes], input=data, capture_output=True, check=False, env=environ
+    )
     assert done.returncode == 0, done.stderr.decode()
     return json.loads(done.stdout)
 
 
-def test_the_packed_handler_needs_numpy_only(
-    unpacked: Path, serving: str, infer: Infer, manifest: dict, attributes: str
+@pytest.mark.parametrize("says", ["in a header", "in the content type"])
+def test_the_packed_handler_alone_answers_a_batch_as_the_classifier(
+    unpacked: Path, serving: str, attributes: str, classifier: models.Classifier, says: str
 ) -> None:
-    data = npy(batch(2))
-    answer = in_the_container(unpacked, data, "application/x-npy", serving, attributes)
-    here = json.loads(respond(data, "application/x-npy", attributes, infer, manifest)[0])
-    assert [one["top"] for one in answer["predictions"]] == [one["top"] for one in here["predictions"]]
+    """A batch transform job sends no custom attributes: there the content type says the digest."""
+    kind, header = "application/x-npy", attributes
+    if says == "in the content type":
+        kind, header = f"{kind}; {attributes}", ""
+    answer = in_the_container(unpacked, serving, npy(batch(35)), kind, header)
+    assert [one.pop("id") for one in answer["predictions"]] == [str(number) for number in range(35)]
+    for found, prediction in zip(answer["predictions"], classifier.predict(batch(35)), strict=True):
+        expected = prediction.to_dict()
+        del expected["id"]
+        assert found.pop("probabilities") == pytest.approx(expected.pop("probabilities"), abs=1e-5)
+        assert found == expected
     assert answer["notice"] == NOTICE
-    refused = in_the_container(unpacked, data, "application/x-npy", serving, "preprocess-digest=0")
-    assert json.loads(refused["error"])["code"] == 409
+
+
+@pytest.mark.parametrize(("suffix", "kind"), [(".jpg", "image/jpeg"), (".png", "image/png")])
+def test_the_packed_handler_alone_answers_a_raw_picture_as_the_classifier(
+    unpacked: Path, serving: str, classifier: models.Classifier, suffix: str, kind: str
+) -> None:
+    data = encoded(7, suffix)
+    (found,) = in_the_container(unpacked, serving, data, kind)["predictions"]
+    (expected,) = classifier.predict(data)
+    assert found["probabilities"] == pytest.approx(expected.probabilities, abs=1e-2)
+    assert (found["top"], found["label"]) == (expected.top, expected.label)
+
+
+def test_the_packed_handler_alone_answers_json_in_all_its_forms(
+    unpacked: Path, serving: str, manifest: dict, classifier: models.Classifier
+) -> None:
+    def ask(request: dict) -> dict:
+        return in_the_container(unpacked, serving, json.dumps(request).encode(), "application/json")
+
+    assert ask({"describe": True}) == manifest
+    expected = [list(one.probabilities.values()) for one in classifier.predict(batch(2))]
+    rows = ask({"signature_name": "preprocessed", "instances": batch(2).tolist()})["predictions"]
+    assert [row["probabilities"] for row in rows] == [pytest.approx(one, abs=1e-5) for one in expected]
+    data = encoded(8)
+    picture = {"b64": base64.b64encode(data).decode()}
+    for row in (picture, {"image": picture}):
+        (found,) = ask({"instances": [row]})["predictions"]
+        (single,) = classifier.predict(data)
+        assert found["probabilities"] == pytest.approx(list(single.probabilities.values()), abs=1e-2)
+
+
+REFUSED = {
+    "another digest": (npy(batch()), "application/x-npy", "preprocess-digest=0", 409),
+    "another digest in the content type": (npy(batch()), "application/x-npy; preprocess-digest=0", "", 409),
+    "no digest": (npy(batch()), "application/x-npy", "", 400),
+    "no picture": (b"hello", "image/png", "", 400),
+    "half a picture": (encoded(1)[:700], "image/jpeg", "", 400),
+    "another type": (b"1,2", "text/csv", "", 415),
+    "no JSON": (b"{", "application/json", "", 400),
+    "too large": (bytes(MAX_BODY + 1), "image/jpeg", "", 413),
+}
+
+
+@pytest.mark.parametrize(("data", "kind", "header", "code"), REFUSED.values(), ids=REFUSED)
+def test_the_packed_handler_alone_refuses_with_a_code(
+    unpacked: Path, serving: str, data: bytes, kind: str, header: str, code: int
+) -> None:
+    answer = in_the_container(unpacked, serving, data, kind, header)
+    assert answer.keys() == {"error"}
+    refusal = json.loads(answer["error"])
+    assert refusal["code"] == code
+    assert "Expected: " in refusal["error"]
+    assert "To do: " in refusal["error"]
+
+
+def test_an_asynchronous_endpoint_takes_more(
+    unpacked: Path, serving: str, manifest: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b'{"describe": true}' + b" " * MAX_BODY
+    refusal = json.loads(in_the_container(unpacked, serving, data, "application/json")["error"])
+    assert (refusal["code"], f"larger than {MAX_BODY} bytes" in refusal["error"]) == (413, True)
+    monkeypatch.setenv("MRI_TUMOR_MAX_BODY", str(ASYNC_BODY))
+    assert in_the_container(unpacked, serving, data, "application/json") == manifest
