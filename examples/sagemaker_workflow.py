@@ -11,7 +11,8 @@ On this machine, without an account::
 
 On SageMaker::
 
-    python examples/sagemaker_workflow.py --role arn:aws:iam::ACCOUNT:role/NAME --output s3://BUCKET/PREFIX
+    python examples/sagemaker_workflow.py --output s3://BUCKET/PREFIX \\
+        --role arn:aws:iam::ACCOUNT:role/NAME
 
 An endpoint and a running job cost money. This script deletes its endpoint at the end, also after an error,
 and ``mri-tumor endpoints`` lists what is left of any other. Research and teaching only: not a medical device.
