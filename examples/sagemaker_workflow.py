@@ -9,10 +9,9 @@ On this machine, without an account::
 
     python examples/sagemaker_workflow.py
 
-On SageMaker::
+On SageMaker, with the ARN of an execution role::
 
-    python examples/sagemaker_workflow.py --output s3://BUCKET/PREFIX \\
-        --role arn:aws:iam::ACCOUNT:role/NAME
+    python examples/sagemaker_workflow.py --role ARN --output s3://BUCKET/PREFIX
 
 An endpoint and a running job cost money. This script deletes its endpoint at the end, also after an error,
 and ``mri-tumor endpoints`` lists what is left of any other. Research and teaching only: not a medical device.
