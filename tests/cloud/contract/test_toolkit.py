@@ -5,9 +5,11 @@ Keras, numpy, OpenCV and what the job's plots and folds need; this library is no
 tuning job of ours sends it: the archive of the source in the channel `code`.
 """
 
+import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,7 +77,12 @@ class Container:
         self.log = base / "log.txt"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [str(BIN / "train")], env=self._environment(), stdout=log, stderr=subprocess.STDOUT, cwd=base
+                [str(BIN / "train")],
+                env=self._environment(),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=base,
+                start_new_session=True,
             )
 
     def _environment(self) -> dict[str, str]:
@@ -95,7 +102,9 @@ class Container:
         try:
             status = self.process.wait(seconds)
         finally:
-            self.process.kill()
+            # With the script, which the toolkit starts as a process of its own.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
         return status, self.log.read_text(errors="replace")
 
     def classifier(self) -> Classifier:
