@@ -102,3 +102,11 @@ def test_a_preset_and_changes_of_it() -> None:
         parse(["--preset", "quick"])
     with pytest.raises(ArgumentError, match="preset is 3"):
         parse(["--preset", "3"])
+
+
+def test_several_hosts_share_each_batch() -> None:
+    settings = parse(["--batch_size", "32"])
+    assert settings.recipe_for(1) == settings.recipe()
+    assert settings.recipe_for(4) == settings.recipe().replace(devices="workers")
+    with pytest.raises(ArgumentError, match=r"3 hosts.*batch_size is 32.*multiple of 3.*batch_size=33"):
+        settings.recipe_for(3)

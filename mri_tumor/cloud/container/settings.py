@@ -88,6 +88,12 @@ class Settings:
                 "a recipe whose steps several hosts can share",
                 "set instance_count to 1, or leave devices out and pass head_solver='adamw'",
             )
+        if recipe.batch_size % hosts:
+            raise ArgumentError(
+                f"the job runs on {hosts} hosts, which share batches, and batch_size is {recipe.batch_size}",
+                f"a multiple of {hosts}",
+                f"pass batch_size={hosts * -(-recipe.batch_size // hosts)}",
+            )
         return recipe.replace(devices="workers")
 
 

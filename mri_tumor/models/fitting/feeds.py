@@ -14,8 +14,9 @@ from mri_tumor.models.builders import backbone, head
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.features import Features, Scaling, foldable, head_batches
 from mri_tumor.models.fitting.pool import Places, Pool, balanced_order
-from mri_tumor.models.fitting.sources import PlainSource, Source
+from mri_tumor.models.fitting.sources import PlainSource, Source, own_rows
 from mri_tumor.models.recipe import Recipe
+from mri_tumor.models.steps.devices import devices_of
 
 
 @dataclass(frozen=True)
@@ -62,20 +63,25 @@ def picture_feed(
     recipe: Recipe,
     weights: NDArray[np.float32],
 ) -> Feed:
-    """Train the whole network on pictures that are augmented anew in every epoch."""
+    """Train the whole network on pictures that are augmented anew in every epoch; workers share batches."""
     options: dict[str, Any] = {"batch_size": recipe.batch_size, "seed": recipe.seed}
+    devices = devices_of(recipe)
+    share = {"worker": devices.worker, "workers": devices.workers}
+    # Pictures of a whole batch are blended with each other: there the cut comes after that.
+    before, after = ({}, share) if recipe.mixup else (share, {"worker": 0, "workers": 1})
     by_class = tf.constant(weights)
 
     def data(epoch: int) -> tf.data.Dataset:
         drawn = _order(pool.label_indices[train], recipe, epoch)
         order = train[drawn % len(train)] + drawn // len(train) * pool.count
-        batches = pool.batches(order, augment=recipe.augment, epoch=epoch, **options)
+        batches = pool.batches(order, augment=recipe.augment, epoch=epoch, **options, **before)
         weighted = _weighted(by_class, recipe, epoch)
-        return batches.map(weighted, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        batches = batches.map(weighted, num_parallel_calls=tf.data.AUTOTUNE)
+        return own_rows(batches, **after).prefetch(tf.data.AUTOTUNE)
 
     judged = None
     if len(validation):
-        judged = pool.batches(validation, augment=None, epoch=0, **options)
+        judged = pool.batches(validation, augment=None, epoch=0, **options, **share)
         judged = judged.map(lambda batch: (batch["image"], batch["label"]))
     return Feed(network, data, -(-len(train) // recipe.batch_size), judged, lambda: None)
 
@@ -88,7 +94,10 @@ def feature_feed(
     recipe: Recipe,
     weights: NDArray[np.float32],
 ) -> Feed:
-    """Train the layers after the features on standardised features of the originals and their copies."""
+    """Train the layers after the features on standardised features of the originals and their copies.
+
+    These steps are so short that sharing them saves nothing: every worker takes whole batches.
+    """
     features = table.training(train)
     model = head(network)
     scaling = Scaling.of(features.values) if foldable(model) else None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.draws import shuffled, uniform
-from mri_tumor.models.fitting.sources import Source
+from mri_tumor.models.fitting.sources import Source, own_rows
 
 Places = NDArray[np.int64]
 """Positions in a pool, int64 (n,)."""
@@ -47,7 +47,15 @@ class Pool:
         return np.arange(start, self._ends[number], dtype=np.int64)
 
     def batches(
-        self, order: Places, *, batch_size: int, augment: Augment | None, seed: int, epoch: int
+        self,
+        order: Places,
+        *,
+        batch_size: int,
+        augment: Augment | None,
+        seed: int,
+        epoch: int,
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
         """Return the pictures at these positions, in this order, as batches.
 
@@ -60,6 +68,8 @@ class Pool:
             augment: random changes, or None.
             seed: of the changes.
             epoch: of the changes.
+            worker: as in `load`: which of several workers' part of each batch is given.
+            workers: as in `load`; `batch_size` is a multiple of it.
 
         Returns:
             Dicts with `"image"` uint8 (n, size, size, 1), `"label"` int64 (n,) and `"index"` int64 (n,), what
@@ -67,14 +77,16 @@ class Pool:
         """
         positions, rounds = order % self.count, order // self.count
         owners = np.searchsorted(self._ends, positions, side="right")
+        alone = len(np.unique(owners)) == 1
         options: dict[str, Any] = {"batch_size": batch_size, "augment": augment, "seed": seed, "epoch": epoch}
+        share: dict[str, Any] = {"worker": worker, "workers": workers}
         parts = []
         for number, source in enumerate(self.sources.values()):
             own = owners == number
             if own.any():
                 local = positions[own] - (self._ends[number] - source.count) + rounds[own] * source.count
-                parts.append(source.batches(order=local, **options))
-        if len(parts) == 1:
+                parts.append(source.batches(order=local, **options, **(share if alone else {})))
+        if alone:
             return parts[0].map(_common)
         singles = [part.unbatch().map(_common) for part in parts]
         _, numbers = np.unique(owners, return_inverse=True)
@@ -82,7 +94,7 @@ class Pool:
         mixed = tf.data.Dataset.choose_from_datasets(singles, choices, stop_on_empty_dataset=False)
         # Keras takes the end of a Dataset of unknown length for a mistake.
         known = tf.data.experimental.assert_cardinality(-(-len(order) // batch_size))
-        return mixed.batch(batch_size).apply(known)
+        return own_rows(mixed.batch(batch_size).apply(known), **share)
 
 
 def balanced_order(labels: Places, seed: int, epoch: int) -> Places:

@@ -52,9 +52,17 @@ class Source(Protocol):
         """The manifest's section about these pictures."""
 
     def batches(
-        self, *, batch_size: int, augment: Augment | None, seed: int, epoch: int, order: NDArray[np.int64]
+        self,
+        *,
+        batch_size: int,
+        augment: Augment | None,
+        seed: int,
+        epoch: int,
+        order: NDArray[np.int64],
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
-        """Return the pictures at the positions in `order`, as batches.
+        """Return the pictures at the positions in `order`, as batches, or one worker's part of each.
 
         Dicts with `"image"` uint8 (n, size, size, 1), `"label"` and `"index"` int64 (n,).
         """
@@ -142,7 +150,15 @@ class PlainSource:
         }
 
     def batches(
-        self, *, batch_size: int, augment: Augment | None, seed: int, epoch: int, order: NDArray[np.int64]
+        self,
+        *,
+        batch_size: int,
+        augment: Augment | None,
+        seed: int,
+        epoch: int,
+        order: NDArray[np.int64],
+        worker: int = 0,
+        workers: int = 1,
     ) -> tf.data.Dataset:
         """Return every picture once: as they come, or shuffled within 4096 pictures if `order` mixes them.
 
@@ -161,7 +177,7 @@ class PlainSource:
             data = data.shuffle(min(self.count, 4096), seed=drawn, reshuffle_each_iteration=False)
         # Keras takes the end of a Dataset of unknown length for a mistake.
         known = tf.data.experimental.assert_cardinality(-(-self.count // batch_size))
-        data = data.batch(batch_size).apply(known)
+        data = own_rows(data.batch(batch_size).apply(known), worker, workers)
         if augment is None:
             return data.prefetch(tf.data.AUTOTUNE)
         vary = augment
@@ -170,6 +186,28 @@ class PlainSource:
             return batch | {"image": vary(batch["image"], batch["index"], seed=seed, epoch=epoch)}
 
         return data.map(varied, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def own_rows(batches: tf.data.Dataset, worker: int, workers: int) -> tf.data.Dataset:
+    """Return what one of several workers gets of every batch, cut as `load(worker=, workers=)` cuts it.
+
+    Args:
+        batches: tensors (n, ...) in any structure.
+        worker: from 0.
+        workers: how many there are.
+
+    >>> batches = tf.data.Dataset.range(5).batch(5)
+    >>> [next(iter(own_rows(batches, worker, 2))).numpy().tolist() for worker in range(2)]
+    [[0, 1], [2, 3, 4]]
+    """
+
+    def rows(tensor: Any) -> Any:
+        count = tf.shape(tensor)[0]
+        return tensor[count * worker // workers : count * (worker + 1) // workers]
+
+    if workers == 1:
+        return batches
+    return batches.map(lambda *batch: tf.nest.map_structure(rows, batch if len(batch) > 1 else batch[0]))
 
 
 def _one_by_one(data: tf.data.Dataset, name: str, size: int) -> tf.data.Dataset:

@@ -5,10 +5,12 @@ import tensorflow as tf
 from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.mixup import MixUp
 from mri_tumor.dataset.preprocess import Preprocess
+from mri_tumor.models.fitting import feeds
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.feeds import class_weights, feature_feed, picture_feed, uses_features
 from mri_tumor.models.fitting.sources import PlainSource
 from mri_tumor.models.recipe import Recipe
+from mri_tumor.models.steps.devices import Devices
 
 RECIPE = Recipe(batch_size=8, augment=None, seed=2)
 WEIGHTS = np.array([0.5, 1.0, 1.5, 3.0], np.float32)
@@ -127,3 +129,31 @@ def test_a_head_is_fed_every_class_equally_often_too(network, pool, tmp_path):
     assert len(np.unique(values[classes == 0], axis=0)) == 8
     judged, labels = joined(feed.validation)
     assert (judged.shape, len(labels)) == ((8, 8), 8)
+
+
+@pytest.mark.parametrize("count", [11, 17], ids=["of one source", "of both"])
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
+def test_workers_share_every_batch(network, pool, monkeypatch, mixup, count):
+    recipe = RECIPE.replace(mixup=mixup, augment=Augment(rotation=20))
+    places = np.arange(count) if count == 11 else np.arange(pool.count)[-count:]
+    whole = picture_feed(network, pool, places, places, recipe, WEIGHTS)
+    parts = []
+    for worker in range(2):
+        monkeypatch.setattr(feeds, "devices_of", lambda recipe, worker=worker: Devices(None, worker, 2))
+        parts.append(picture_feed(network, pool, places, places, recipe, WEIGHTS))
+        assert parts[-1].steps == whole.steps
+    for name in ("data", "validation"):
+        batches = [list(one.data(1) if name == "data" else one.validation) for one in (whole, *parts)]
+        assert len(batches[0]) == len(batches[1]) == len(batches[2])
+        for batch, *shares in zip(*batches, strict=True):
+            assert len(shares[1][0]) - len(shares[0][0]) in (0, 1)  # of one picture the first one gets none
+            for expected, *found in zip(batch, *shares, strict=True):
+                np.testing.assert_array_equal(np.concatenate(found), expected)
+
+
+def test_workers_share_the_batches_of_a_plain_dataset():
+    data = tf.data.Dataset.from_tensor_slices((np.zeros((9, 32, 32, 1), np.uint8), np.arange(9) % 4))
+    plain = PlainSource(data, "train", Preprocess(size=32), 4)
+    options = {"batch_size": 8, "augment": Augment(rotation=20), "seed": 0, "epoch": 0, "order": np.arange(9)}
+    found = [[len(batch["image"]) for batch in plain.batches(**options, worker=w, workers=2)] for w in (0, 1)]
+    assert found == [[4, 0], [4, 1]]
