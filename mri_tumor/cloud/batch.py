@@ -9,7 +9,7 @@ from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.deployment import stored_package
 from mri_tumor.cloud.aws.images import serving_image
 from mri_tumor.cloud.aws.names import own_name
-from mri_tumor.cloud.aws.terms import GivenTerms, Terms, refuse_locally
+from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.aws.transform import TransformPlan, transform
 from mri_tumor.cloud.container.bodies import MAX_BODY
 from mri_tumor.cloud.container.inference import DIGEST_KEY, NPY_TYPE
@@ -57,6 +57,7 @@ def batch_predict(
         CloudError: AWS refused.
         EndpointError: the job failed, or the model answered in a form that is not known.
     """
+    check_names(terms, batch_predict)
     check_instance_type(instance_type)
     if instance_type == LOCAL:
         remote = {"output": output, "name": name, "image": image}

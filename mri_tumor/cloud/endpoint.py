@@ -16,7 +16,7 @@ from typing import Any, Unpack
 from mri_tumor import errors
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import remove
-from mri_tumor.cloud.aws.terms import GivenTerms, Terms, refuse_locally
+from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.package import archive_of
 from mri_tumor.cloud.predictor import Predictor
@@ -72,6 +72,7 @@ def deploy(
         CloudError: AWS refused.
         EndpointError: the endpoint did not start; the error shows the end of its log.
     """
+    check_names(terms, deploy)
     check_instance_type(instance_type, serverless=True)
     remote = {
         "name": name,
@@ -80,6 +81,8 @@ def deploy(
         "image": image,
         "asynchronous": asynchronous or None,
         "instance_count": None if instance_count == 1 else instance_count,
+        "memory_mb": None if memory_mb == 4096 else memory_mb,
+        "max_concurrency": None if max_concurrency == 5 else max_concurrency,
     }
     if instance_type == LOCAL:
         refuse_locally({key: value for key, value in remote.items() if value is not None} | dict(terms))

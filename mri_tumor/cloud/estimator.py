@@ -1,6 +1,5 @@
 """Estimator: a training job from shards to `model.tar.gz`, on this machine or on SageMaker."""
 
-import contextlib
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.attaching import arguments_of
 from mri_tumor.cloud.aws.machines import Machines
 from mri_tumor.cloud.aws.names import TIME, check_name, new_name, own_name
-from mri_tumor.cloud.aws.terms import GivenTerms, Terms, refuse_locally
+from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.aws.trainer import JobPlan
 from mri_tumor.cloud.aws.training import RemoteJob
 from mri_tumor.cloud.aws.tuner import tune_remotely
@@ -87,6 +86,7 @@ class Estimator:
         image: str | None = None,
         **terms: Unpack[GivenTerms],
     ) -> None:
+        check_names(terms, type(self).__init__)
         check_instance_type(instance_type)
         if job_name is not None:
             check_name(job_name, "job_name")
@@ -135,7 +135,6 @@ class Estimator:
         """
         check_channels(inputs)
         self._check_values({})
-        self._job = None
         if not self._named:
             self.job_name = new_name()
         terms = self._terms
@@ -276,10 +275,13 @@ class Estimator:
             output=self.output,
             environment=self.machines.environment,
         )
-        with contextlib.suppress(TrainingError):
+        reason = ""
+        try:
             one.fit(inputs, logs=logs)
+        except TrainingError as error:
+            reason = str(error)
         value = one.metrics.get(goal.name) if one.status == "Completed" else None
-        trial = Trial(one.training_job_name, values, value, one.status)
+        trial = Trial(one.training_job_name, values, value, one.status, reason)
         logger.info("tuning: %s", trial)
         estimators[trial.name] = one
         return trial
@@ -319,6 +321,10 @@ class Estimator:
 
     def _start_remote(self, inputs: Inputs, terms: Terms) -> RemoteJob:
         return RemoteJob.start(self._plan(inputs, terms, str(self.job_name)))
+
+    def __repr__(self) -> str:
+        name = "" if self._job is None else f", job {self._job.name}"
+        return f"Estimator({self.instance_type!r}{name})"
 
     def _check_values(self, values: Mapping[str, Any]) -> None:
         given = {**self.hyperparameters, **as_texts(values)}

@@ -35,7 +35,7 @@ def as_texts(hyperparameters: Mapping[str, Any]) -> dict[str, str]:
 def check_values(hyperparameters: Mapping[str, str], *, instance_count: int = 1) -> None:
     """Read hyperparameters as the job will, so that what is wrong is known before an instance is paid for.
 
-    What a network's own options may be is known to the job only.
+    What the values of a network's own options may be, and whether a recipe suits it, the job alone knows.
 
     Args:
         hyperparameters: name -> text.
@@ -47,7 +47,9 @@ def check_values(hyperparameters: Mapping[str, str], *, instance_count: int = 1)
     from mri_tumor.cloud.container.settings import parse
 
     argv = [word for name, value in hyperparameters.items() for word in (f"--{name}", value)]
-    parse(argv).recipe_for(instance_count)
+    settings = parse(argv)
+    settings.recipe_for(instance_count)
+    settings.check_options()
 
 
 def _as_text(name: str, value: Any) -> str:

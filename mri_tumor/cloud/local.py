@@ -1,5 +1,6 @@
 """A training job on this machine: SageMaker's training contract without Docker and without AWS."""
 
+import contextlib
 import csv
 import json
 import logging
@@ -16,8 +17,8 @@ from typing import Any
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import pack
 from mri_tumor.cloud.container.job import METRICS
-from mri_tumor.errors import TrainingError
-from mri_tumor.files import write_text
+from mri_tumor.errors import MriTumorError, TrainingError
+from mri_tumor.files import locked, write_text
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class LocalJob:
         self._child: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopped = False
+        self._held = contextlib.ExitStack()
 
     def start(
         self,
@@ -56,12 +58,44 @@ class LocalJob:
             channels: name -> an existing folder or file.
             hyperparameters: name -> value as text, as the platform keeps them.
             environment: more variables for the job.
+
+        Raises:
+            TrainingError: a job of this name is running.
         """
+        self._hold()
+        try:
+            self._start(channels, hyperparameters, environment or {})
+        except BaseException:
+            self._held.close()
+            raise
+
+    def _hold(self) -> None:
+        """Hold the job's folder as long as the job runs.
+
+        Raises:
+            TrainingError: a job of this name is running.
+        """
+        self.base.mkdir(parents=True, exist_ok=True)
+        try:
+            self._held.enter_context(locked(self.base, self.folder))
+        except MriTumorError as error:
+            raise TrainingError(
+                f"job {self.folder.name} is running already, in {self.folder}",
+                "one job of a name at a time",
+                "wait for it or stop it; or choose another job_name",
+            ) from error
+
+    def _start(
+        self,
+        channels: Mapping[str, Path],
+        hyperparameters: Mapping[str, str],
+        environment: Mapping[str, str],
+    ) -> None:
         self._prepare()
         places = {name: self._place(name, path) for name, path in channels.items()}
         self._write_configuration(places, hyperparameters)
         command = [part for name, value in hyperparameters.items() for part in (f"--{name}", value)]
-        variables = self._environment(places, hyperparameters, command) | dict(environment or {})
+        variables = self._environment(places, hyperparameters, command) | dict(environment)
         with self.log.open("ab") as log:
             # The job's own lines come on standard output; TensorFlow's chatter goes straight to the file.
             self._child = process.start(
@@ -153,6 +187,7 @@ class LocalJob:
                 log.flush()
                 self._lines.put(line.decode("utf-8", "replace").rstrip())
         self._lines.put(None)
+        self._held.close()
 
     def history(self) -> list[dict[str, float]]:
         """Return the rows of `history.csv`: one an epoch."""
@@ -219,9 +254,9 @@ class LocalJob:
             reason = failure.read_text(encoding="utf-8").partition("\n\n")[0]
         else:
             reason = f"exit status {status}. The end of its log:\n{process.last_lines(self.log)}"
-        return TrainingError(
-            f"job {self.folder.name} failed: {reason}", "", f"mend that and fit again; the log is {self.log}"
-        )
+        # A reason of ours says what to do itself.
+        fix = "" if "To do: " in reason else "mend that and fit again"
+        return TrainingError(f"job {self.folder.name} failed (its log is {self.log}): {reason}", "", fix)
 
 
 def read_history(path: Path) -> list[dict[str, float]]:

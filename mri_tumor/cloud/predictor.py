@@ -117,6 +117,7 @@ class Predictor:
             ManifestMismatch: the pictures were prepared for another model.
             EndpointError: the endpoint refused a request or cannot be reached.
         """
+        self._check_open()
         preprocess = self.preprocess
         most = (self._transport.max_body - HEADER) // preprocess.size**2
         check_size(preprocess.size**2 + HEADER, self._transport.max_body)
@@ -189,10 +190,13 @@ class Predictor:
     def __repr__(self) -> str:
         return f"Predictor({self.name!r})"
 
-    def _post(self, body: bytes, content_type: str, attributes: str = "") -> Any:
+    def _check_open(self) -> None:
         if self._closed:
             found = f"{self.name} was {self._closed}"
             raise EndpointError(found, "a running endpoint", "deploy the package again", code=410)
+
+    def _post(self, body: bytes, content_type: str, attributes: str = "") -> Any:
+        self._check_open()
         check_size(len(body), self._transport.max_body)
         return self._transport.post(body, content_type, attributes)
 

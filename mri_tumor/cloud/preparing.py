@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.machines import Machines
-from mri_tumor.cloud.aws.terms import GivenTerms, Terms, refuse_locally
+from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.channels import in_s3
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.local_preparing import in_processes
@@ -91,6 +91,7 @@ def prepare(
     """
     from mri_tumor.dataset.tfrecord import plan_of, write_plan
 
+    check_names(terms, prepare)
     check_instance_type(instance_type)
     machines = Machines(instance_type, instance_count, volume_size, max_run=max_run, image=image)
     plan = plan_of(catalog, preprocess, shards, compression)

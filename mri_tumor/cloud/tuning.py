@@ -85,16 +85,19 @@ class Trial:
         hyperparameters: those that were tuned, as texts.
         value: of the objective; None: the job did not end well.
         status: the job's state in SageMaker's words.
+        reason: why it failed, if it did and said so.
     """
 
     name: str
     hyperparameters: Mapping[str, str]
     value: float | None
     status: str
+    reason: str = ""
 
     def __str__(self) -> str:
         shown = "no value" if self.value is None else f"{self.value:.4g}"
-        return f"job {self.name} ({self.status}): {shown} with {dict(self.hyperparameters)}"
+        end = f": {self.reason}" if self.reason else ""
+        return f"job {self.name} ({self.status}): {shown} with {dict(self.hyperparameters)}{end}"
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,9 @@ class Objective:
         """
         good = [trial for trial in trials if trial.value is not None]
         if not good:
-            raise TrainingError(
-                f"none of {len(trials)} jobs ended well",
-                "one at least",
-                "look at their logs; try fit() alone",
-            )
+            first = f"; the first: {trials[0]}" if trials else ""
+            fix = "" if "To do: " in first else "look at their logs; try fit() alone"
+            raise TrainingError(f"none of {len(trials)} jobs ended well{first}", "", fix)
         sign = 1 if self.minimize else -1
         best = min(good, key=lambda trial: sign * float(trial.value or 0.0))
         logger.info("tuning: best by %s: %s", self.name, best)

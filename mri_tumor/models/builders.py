@@ -71,6 +71,23 @@ def build(
     return model
 
 
+def check_options(name: str, weights: str | Path | None = None, **options: Any) -> None:
+    """Refuse a network's name, or an option that it does not take, without building it.
+
+    Args:
+        name: one of `available()`.
+        weights: as in `build`.
+        options: as in `build`; their values are looked at by `build` only.
+
+    Raises:
+        ArgumentError: an unknown name or option, or weights that this network has not.
+
+    >>> check_options("small_cnn", width=8)
+    """
+    own = {key: value for key, value in options.items() if key not in ("dropout", "frozen")}
+    _settings(name, _builder(name), weights, own)
+
+
 def describe(model: Any) -> dict[str, Any]:
     """Return what a model was built from: name, weights, size, classes, dropout, frozen and options.
 

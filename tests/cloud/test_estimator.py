@@ -1,5 +1,6 @@
 import json
 import logging
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -138,8 +139,20 @@ def test_jobs_run_on_known_kinds_of_machines(kind: object) -> None:
 def test_what_only_sagemaker_honours_is_refused_here(options: dict, archive: Path) -> None:
     with pytest.raises(ArgumentError, match=f"{next(iter(options))} cannot be honoured"):
         cloud.Estimator(**options)
-    with pytest.raises(ArgumentError, match="name, output, role cannot be honoured"):
-        cloud.deploy(archive, name="a", output="s3://bucket/x", role="r")
+    with pytest.raises(ArgumentError, match="memory_mb, name, output, role cannot be honoured"):
+        cloud.deploy(archive, name="a", output="s3://bucket/x", role="r", memory_mb=2048)
+
+
+def test_a_misspelt_argument_is_named_with_what_was_meant(archive: Path) -> None:
+    cases = [
+        (cloud.Estimator, {"sopt": True}, "'sopt'.*did you mean 'spot'"),
+        (cloud.Estimator, {"instance_typ": "x"}, "did you mean 'instance_type'"),
+        (lambda **given: cloud.deploy(archive, **given), {"rol": "x"}, "did you mean 'role'"),
+        (lambda **given: cloud.batch_predict(archive, [], **given), {"quite": 1}, "correct the name"),
+    ]
+    for call, given, reason in cases:
+        with pytest.raises(ArgumentError, match=f"there is no argument .*{reason}"):
+            call(**given)
 
 
 @pytest.mark.parametrize(
@@ -244,6 +257,24 @@ def test_variables_reach_the_job_and_its_end_can_be_waited_for(
     assert estimator.metrics["loss"] == pytest.approx(estimator.history[-1]["loss"], rel=1e-3)
 
 
+def test_one_job_of_a_name_runs_at_a_time(shards: dict[str, Path], tmp_path: Path) -> None:
+    settings = {"epochs": 500, "patience": None}
+    first = cloud.Estimator(hyperparameters=settings, output=tmp_path, job_name="twice")
+    first.fit(shards, wait=False)
+    child = first._job._child
+    for other in (first, cloud.Estimator(output=tmp_path, job_name="twice")):
+        with pytest.raises(TrainingError, match=r"job twice is running already.*another job_name"):
+            other.fit(shards)
+    assert child.poll() is None
+    first.stop()
+    assert first.status == "Stopped"
+    settings = {"width": 2, "epochs": 1, "batch_size": 8}
+    shutil.rmtree(tmp_path / "twice" / "ml" / "checkpoints")
+    second = cloud.Estimator(hyperparameters=settings, output=tmp_path, job_name="twice")
+    assert second.fit(shards).status == "Completed"
+    assert repr(second) == "Estimator('local', job twice)"
+
+
 def test_a_stopped_job_leaves_no_model_and_says_so(shards: dict[str, Path], tmp_path: Path) -> None:
     estimator = cloud.Estimator(hyperparameters={"epochs": 500}, output=tmp_path, job_name="long")
     estimator.fit(shards, wait=False)
@@ -263,6 +294,9 @@ def test_a_stopped_job_leaves_no_model_and_says_so(shards: dict[str, Path], tmp_
         ({"rotation": 999}, "rotation is 999"),
         ({"preset": "fastest"}, "fastest"),
         ({"refit": "perhaps"}, "refit is 'perhaps'"),
+        ({"epocs": 3}, "no option epocs.*did you mean 'epochs'"),
+        ({"model": "smal_cnn"}, "there is no network 'smal_cnn'"),
+        ({"model": "mobilenet_v2", "width": 8}, "no option width"),
     ],
 )
 def test_hyperparameters_are_read_before_a_job_starts(
@@ -275,7 +309,9 @@ def test_hyperparameters_are_read_before_a_job_starts(
 
 def test_a_failed_job_says_why(shards: dict[str, Path], tmp_path: Path) -> None:
     estimator = cloud.Estimator(hyperparameters={"width": "many"}, output=tmp_path, job_name="failing")
-    with pytest.raises(TrainingError, match="job failing failed: width is 'many'") as caught:
+    with pytest.raises(
+        TrainingError, match=r"job failing failed \(its log is .*\): width is 'many'"
+    ) as caught:
         estimator.fit(shards, logs=False)
     assert str(tmp_path / "failing" / "log.txt") in str(caught.value)
     assert not (tmp_path / "failing" / "model.tar.gz").exists()

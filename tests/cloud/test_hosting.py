@@ -278,6 +278,7 @@ def test_what_is_wrong_is_said_before_anything_is_created(
             archive,
             {"instance_type": "serverless", "asynchronous": True},
         ),
+        (ArgumentError, "has neither", archive, {"instance_type": "serverless", "network_isolation": True}),
         (ArgumentError, "there is no argument 'rolle'", archive, {"rolle": "x"}),
         (ArgumentError, "letters, digits", archive, {"name": "a_b"}),
         (ArgumentError, "at most 53", archive, {"name": "a" * 60}),

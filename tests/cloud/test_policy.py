@@ -10,7 +10,7 @@ from harness.client import SageMakerServer
 from mri_tumor import cloud, dataset
 from mri_tumor.cloud.aws import hosting, training, transform, tuner
 from mri_tumor.cloud.aws.policy import STEPS
-from mri_tumor.errors import MriTumorError
+from mri_tumor.errors import ArgumentError, MriTumorError
 
 # Calls whose permission has another name. A list: any of the S3 calls that carry an object's parts.
 ACTIONS = {
@@ -156,3 +156,5 @@ def test_a_policy_is_a_document_that_names_one_bucket_and_one_role() -> None:
     given = [action for one in document["Statement"] for action in one["Action"]]
     assert sorted(given) == sorted({action for needed in STEPS.values() for action in needed})
     assert not any("*" in action for action in given)
+    with pytest.raises(ArgumentError, match="there is no step 'downlod'"):
+        cloud.policy("my-bucket", role, ["downlod"])

@@ -99,8 +99,9 @@ def test_a_loss_is_made_small_and_an_accuracy_large() -> None:
     trials = [trial("a", 0.5), trial("b", None), trial("c", 0.2), trial("d", 0.9), trial("e", 0.2)]
     assert Objective("val_loss").best(trials).name == "c"
     assert Objective("val_accuracy").best(trials).name == "d"
-    with pytest.raises(TrainingError, match="none of 1 jobs"):
-        Objective("val_loss").best([trial("b", None)])
+    failed = Trial("b", {"a": "1"}, None, "Failed", "the disk is full")
+    with pytest.raises(TrainingError, match=r"none of 1 jobs ended well; .*: job b .*the disk is full"):
+        Objective("val_loss").best([failed])
     with pytest.raises(ArgumentError, match=r"'speed'.*val_loss"):
         Objective("speed")
 
@@ -114,6 +115,7 @@ def test_a_loss_is_made_small_and_an_accuracy_large() -> None:
         ({"objective": "speed"}, "the objective is"),
         ({"ranges": {}}, "there are no ranges"),
         ({"ranges": {"width": (2, 1)}}, "the range of 'width'"),
+        ({"ranges": {"learnin_rate": (1e-4, 1e-2)}}, "did you mean 'learning_rate'"),
         ({"inputs": {"train": "x"}}, "the inputs are"),
     ],
 )
@@ -131,7 +133,7 @@ def test_the_best_of_the_jobs_here_comes_back(shards: dict[str, Path], tmp_path:
     settings = {"model": "small_cnn", "width": 2, "epochs": 2, "batch_size": 8, "augment": False}
     base = cloud.Estimator(hyperparameters=settings, output=tmp_path)
     # The second of the choices makes its job fail: a tuning lives with that.
-    ranges = {"learning_rate": (1e-5, 1e-2, "log"), "model": ["small_cnn", "no_such_network"]}
+    ranges = {"learning_rate": (1e-5, 1e-2, "log"), "width": [2, -2]}
     best = base.tune(shards, ranges, objective="val_loss", max_jobs=4)
     values = {one.name: one.value for one in best.trials}
     assert len(values) == 4

@@ -8,7 +8,10 @@ from mri_tumor.errors import ArgumentError
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _LONGEST = 1024  # bytes, S3's limit
-_FORM = "s3://bucket/prefix, the prefix without empty parts, '.' and '..'"
+_FORM = (
+    "s3://bucket/prefix; the bucket's name of 3 to 63 small letters, digits, dots and hyphens, "
+    "the prefix without empty parts, '.' and '..'"
+)
 
 
 @dataclass(frozen=True)

@@ -36,6 +36,12 @@ def deploy_remotely(
         CloudError: AWS refused.
         EndpointError: the endpoint did not start.
     """
+    if plan.serverless and (terms.subnets or terms.network_isolation):
+        raise ArgumentError(
+            "subnets or network_isolation is given with 'serverless', which has neither",
+            "an instance type",
+            "pass instance_type='ml.m5.large', or leave them out",
+        )
     name = own_name(name)
     folder = None if output is None else S3Address.parse(output)
     if folder is None and (plan.asynchronous or not str(package).startswith("s3://")):

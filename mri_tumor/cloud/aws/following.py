@@ -9,6 +9,9 @@ from mri_tumor.errors import CloudError
 
 logger = logging.getLogger(__name__)
 
+CHATTER = re.compile(r"(\[[\w.-]+\] )?([IWE]\d{4} \d|WARNING: All log messages before absl)")
+"""How the lines begin with which TensorFlow starts; errors show them all the same."""
+
 
 class JobLines:
     """A job's own lines, logged here as they come, as long as we may read them.
@@ -20,7 +23,7 @@ class JobLines:
         hide: lines that begin like this are not shown.
     """
 
-    def __init__(self, account: Account, group: str, name: str, hide: re.Pattern[str] | None = None) -> None:
+    def __init__(self, account: Account, group: str, name: str, hide: re.Pattern[str] = CHATTER) -> None:
         self.group = group
         self._account, self._prefix, self._hide = account, f"{name}/", hide
         self._tail = LogTail(account, group, self._prefix)
@@ -32,7 +35,7 @@ class JobLines:
             return
         try:
             for line in self._tail.new_lines():
-                if self._hide is None or not self._hide.match(line):
+                if not self._hide.match(line):
                     logger.info("%s", line)
         except CloudError as error:
             self._readable = False
@@ -43,4 +46,4 @@ class JobLines:
         if "To do: " in reason:
             return reason
         lines = last_events(self._account, self.group, self._prefix)
-        return f"{reason} The end of its log:\n{lines}" if lines else reason
+        return f"{reason.rstrip('.')}. The end of its log:\n{lines}" if lines else reason

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mri_tumor.cloud.aws.names import PREFIX
+from mri_tumor.errors import ArgumentError
 
 _SHARED_S3 = ("s3:GetObject", "s3:ListBucket")
 _JOB = ("logs:DescribeLogStreams", "logs:GetLogEvents", "iam:PassRole", "sagemaker:AddTags")
@@ -100,10 +101,17 @@ def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict
         role: the ARN of the execution role, which the caller passes on.
         steps: some of `STEPS`; None: all.
 
+    Raises:
+        ArgumentError: a step is not known.
+
     >>> document = policy("my-bucket", "arn:aws:iam::123456789012:role/sagemaker", ["predict"])
     >>> document["Statement"][0]["Action"]
     ['sagemaker:DescribeEndpoint', 'sagemaker:DescribeEndpointConfig', 'sagemaker:InvokeEndpoint']
     """
+    unknown = sorted(set(steps or ()) - STEPS.keys())
+    if unknown:
+        known = ", ".join(STEPS)
+        raise ArgumentError(f"there is no step {unknown[0]!r}", f"some of {known}", "correct the name")
     chosen = STEPS if steps is None else {step: STEPS[step] for step in steps}
     actions = sorted({action for needed in chosen.values() for action in needed})
     partition = role.split(":")[1]

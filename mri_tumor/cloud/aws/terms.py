@@ -1,7 +1,9 @@
 """The terms on which something runs in an account: role, network, encryption, tags."""
 
+import difflib
+import inspect
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
@@ -61,14 +63,10 @@ class Terms:
         """Check what was given; nothing is asked of AWS.
 
         Raises:
-            ArgumentError: a name or a value that is not known.
+            ArgumentError: a value is of the wrong kind or form.
             MissingExtra: boto3 is not installed.
             CloudError: no region is set.
         """
-        unknown = sorted(given.keys() - GivenTerms.__annotations__.keys())
-        if unknown:
-            known = ", ".join(GivenTerms.__annotations__)
-            raise ArgumentError(f"there is no argument {unknown[0]!r}", f"one of {known}", "correct the name")
         role = given.get("role")
         if not isinstance(role, str) or not _ROLE.fullmatch(role):
             raise ArgumentError(f"role is {role!r}", "arn:aws:iam::<12 digits>:role/<name>", _FIND_ROLE)
@@ -127,6 +125,29 @@ class Terms:
     def tag_list(self) -> list[dict[str, str]]:
         """The tags as calls of boto3 take them."""
         return tag_list(self.tags)
+
+
+def check_names(given: Mapping[str, Any], call: Callable[..., Any]) -> None:
+    """Refuse keyword arguments that are no terms, and name those that the call takes.
+
+    Args:
+        given: what came as `**terms`.
+        call: what it was given to.
+
+    Raises:
+        ArgumentError: a name is not known.
+    """
+    unknown = sorted(given.keys() - GivenTerms.__annotations__.keys())
+    if not unknown:
+        return
+    own = [name for name in inspect.signature(call).parameters if name not in ("self", "terms")]
+    known = [*own, *GivenTerms.__annotations__]
+    near = difflib.get_close_matches(unknown[0], known, 1)
+    raise ArgumentError(
+        f"there is no argument {unknown[0]!r}",
+        f"one of {', '.join(known)}",
+        f"did you mean {near[0]!r}?" if near else "correct the name",
+    )
 
 
 def refuse_locally(given: Mapping[str, Any]) -> None:

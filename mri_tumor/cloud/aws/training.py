@@ -140,11 +140,9 @@ class RemoteJob:
                 "fit again with the same job_name: it goes on from its checkpoints"
                 + ("; raise max_run or max_wait" if late else ""),
             )
-        raise TrainingError(
-            f"job {self.name} failed: {self._reason(card)}",
-            "",
-            f"mend that and fit again; the log group is {_GROUP}",
-        )
+        reason = self._reason(card)
+        fix = "" if "To do: " in reason else "mend that and fit again"
+        raise TrainingError(f"job {self.name} failed (its log group is {_GROUP}): {reason}", "", fix)
 
     def _reason(self, card: dict[str, Any]) -> str:
         """Return why the job failed, with the end of its log unless the reason says what to do."""

@@ -186,6 +186,7 @@ def _trials(account: Account, name: str, tuned: set[str]) -> list[Trial]:
             {key: value for key, value in job["TunedHyperParameters"].items() if key in tuned},
             job.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
             job["TrainingJobStatus"],
+            str(job.get("FailureReason", "")).partition("\n\n")[0],
         )
         for job in jobs
     ]

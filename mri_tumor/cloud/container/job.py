@@ -240,10 +240,5 @@ def _build(settings: Settings, weights: str | Path | None, shards: Manifest) -> 
     # The same seed gives the same network, whatever was drawn before.
     keras.utils.set_random_seed(settings.recipe().seed)
     size, classes = data["preprocess"]["size"], len(data["labels"])
-    try:
-        return build(settings.model, weights, size=size, classes=classes, **settings.options)
-    except ArgumentError as error:
-        if not settings.options:
-            raise
-        known = f"{error.expected}; besides, every job knows {', '.join(Settings.known())}"
-        raise ArgumentError(error.found, known, error.fix) from error
+    settings.check_options()
+    return build(settings.model, weights, size=size, classes=classes, **settings.options)

@@ -1,6 +1,7 @@
 """Hyperparameters: from the command line of a job to typed choices."""
 
 import ast
+import difflib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -45,6 +46,26 @@ class Settings:
         """Return the names that every job knows, whatever its network."""
         choices, augment = _names()
         return (*_OWN, "dropout", "frozen", *choices, *augment)
+
+    def check_options(self) -> None:
+        """Refuse a network or options of it that there are not; nothing is built.
+
+        Raises:
+            ArgumentError: it names what every job knows, and what may have been meant.
+        """
+        from mri_tumor.models.builders import check_options
+
+        try:
+            check_options(self.model, self.weights, **self.options)
+        except ArgumentError as error:
+            if not self.options:
+                raise
+            known = f"{error.expected}; besides, every job knows {', '.join(self.known())}"
+            near = [
+                match for name in self.options for match in difflib.get_close_matches(name, self.known(), 1)
+            ]
+            fix = f"did you mean {near[0]!r}?" if near else error.fix
+            raise ArgumentError(error.found, known, fix) from error
 
     def recipe(self) -> "Recipe":
         """Return the recipe.
