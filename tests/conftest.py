@@ -1,6 +1,7 @@
 """What all tests share: generated class folders, and the public pictures if they lie beside the checkout."""
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from hypothesis import settings
 # How long an example takes says something about the machine, not about the law it tests.
 settings.register_profile("here", deadline=None)
 settings.load_profile("here")
+
+# A shell starts what runs in its background with interrupts ignored, and all its children so.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

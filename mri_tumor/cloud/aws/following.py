@@ -9,8 +9,9 @@ from mri_tumor.errors import CloudError
 
 logger = logging.getLogger(__name__)
 
-CHATTER = re.compile(r"(\[[\w.-]+\] )?([IWE]\d{4} \d|WARNING: All log messages before absl)")
-"""How the lines begin with which TensorFlow starts; errors show them all the same."""
+# How the lines begin that say nothing of the job: some hundred that the SDK's entry point traces, and those
+# with which TensorFlow starts. Errors show them all the same.
+_CHATTER = re.compile(r"(\[[\w.-]+\] )?(\++ |SM_\w+=|[IWE]\d{4} \d|WARNING: All log messages before absl)")
 
 
 class JobLines:
@@ -20,12 +21,11 @@ class JobLines:
         account: where the job runs.
         group: its log group.
         name: the job's name.
-        hide: lines that begin like this are not shown.
     """
 
-    def __init__(self, account: Account, group: str, name: str, hide: re.Pattern[str] = CHATTER) -> None:
+    def __init__(self, account: Account, group: str, name: str) -> None:
         self.group = group
-        self._account, self._prefix, self._hide = account, f"{name}/", hide
+        self._account, self._prefix = account, f"{name}/"
         self._tail = LogTail(account, group, self._prefix)
         self._readable = True
 
@@ -35,7 +35,7 @@ class JobLines:
             return
         try:
             for line in self._tail.new_lines():
-                if not self._hide.match(line):
+                if not _CHATTER.match(line):
                     logger.info("%s", line)
         except CloudError as error:
             self._readable = False

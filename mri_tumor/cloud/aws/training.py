@@ -1,13 +1,12 @@
 """A training job on SageMaker: started, followed, stopped, found again."""
 
 import logging
-import re
 import time
 from typing import Any
 
 from mri_tumor.cloud.archive import extract
 from mri_tumor.cloud.aws.account import Account
-from mri_tumor.cloud.aws.logs import LogTail, last_events
+from mri_tumor.cloud.aws.following import JobLines
 from mri_tumor.cloud.aws.objects import fetched
 from mri_tumor.cloud.aws.refusals import asking
 from mri_tumor.cloud.aws.trainer import JobPlan, channels_of, quiet, trainer_of
@@ -19,8 +18,6 @@ logger = logging.getLogger(__name__)
 _GROUP = "/aws/sagemaker/TrainingJobs"
 _PAUSE = 5.0  # seconds between two looks at a job
 _ENDED = ("Completed", "Failed", "Stopped")
-# What the SDK's entry point traces, some hundred lines, and how TensorFlow begins; errors show all of it.
-_TRACE = re.compile(r"(\[[\w.-]+\] )?(\++ |SM_\w+=|[IWE]\d{4} \d|WARNING: All log messages before absl)")
 
 
 class RemoteJob:
@@ -35,9 +32,8 @@ class RemoteJob:
         self.account = account
         self.name = name
         self._client = account.client("sagemaker")
-        self._tail = LogTail(account, _GROUP, f"{name}/")
+        self._lines = JobLines(account, _GROUP, name)
         self._shown = 0
-        self._readable = True
 
     @classmethod
     def start(cls, plan: JobPlan) -> "RemoteJob":
@@ -95,7 +91,7 @@ class RemoteJob:
             card = self.describe()
             self._show_states(card, time.monotonic() - start)
             if logs:
-                self._show_lines()
+                self._lines.show()
             if card["TrainingJobStatus"] in _ENDED:
                 return card
             time.sleep(_PAUSE)
@@ -113,18 +109,6 @@ class RemoteJob:
             )
         self._shown = len(states)
 
-    def _show_lines(self) -> None:
-        """Log the job's own lines, as long as we may read them."""
-        if not self._readable:
-            return
-        try:
-            for line in self._tail.new_lines():
-                if not _TRACE.match(line):
-                    logger.info("%s", line)
-        except CloudError as error:
-            self._readable = False
-            logger.warning("the job's log cannot be shown: %s", error)
-
     def _check(self, card: dict[str, Any]) -> None:
         """Refuse a job that did not end well."""
         status, secondary = card["TrainingJobStatus"], card.get("SecondaryStatus", "")
@@ -140,18 +124,11 @@ class RemoteJob:
                 "fit again with the same job_name: it goes on from its checkpoints"
                 + ("; raise max_run or max_wait" if late else ""),
             )
-        reason = self._reason(card)
-        fix = "" if "To do: " in reason else "mend that and fit again"
-        raise TrainingError(f"job {self.name} failed (its log group is {_GROUP}): {reason}", "", fix)
-
-    def _reason(self, card: dict[str, Any]) -> str:
-        """Return why the job failed, with the end of its log unless the reason says what to do."""
         # Behind the empty line is the traceback.
         reason = str(card.get("FailureReason", "no reason is given")).partition("\n\n")[0]
-        if "To do: " in reason:
-            return reason
-        lines = last_events(self.account, _GROUP, f"{self.name}/")
-        return f"{reason} The end of its log:\n{lines}" if lines else reason
+        reason = self._lines.explained(reason)
+        fix = "" if "To do: " in reason else "mend that and fit again"
+        raise TrainingError(f"job {self.name} failed (its log group is {_GROUP}): {reason}", "", fix)
 
     def stop(self) -> None:
         """Stop the job; one that has ended stays as it is.
