@@ -125,7 +125,8 @@ class Estimator:
         Args:
             inputs: channel -> path or `s3://` address: `train` and `validation`, folders of shards; and
                 `weights`, a file of weights to start from, or its folder.
-            wait: whether to wait for the job's end; without, call `wait` later.
+            wait: whether to wait for the job's end; without, call `wait` later. A job of this machine ends
+                with this program.
             logs: whether the job's lines are logged as they come.
 
         Raises:
@@ -185,7 +186,7 @@ class Estimator:
 
     @property
     def status(self) -> str:
-        """The job's state in SageMaker's words: InProgress, Completed, Failed, Stopping or Stopped."""
+        """The job's state, in SageMaker's words `InProgress`, `Completed`, `Failed`, `Stopping` or `Stopped`."""
         return self._started().status
 
     @property
@@ -195,12 +196,12 @@ class Estimator:
 
     @property
     def model_data(self) -> str | Path:
-        """Where the finished job's `model.tar.gz` lies: a path, or an `s3://` address."""
+        """Where the finished job's `model.tar.gz` lies, as a path or as an address in S3."""
         return self._started().model_data
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """One row an epoch: what `history.csv` holds."""
+        """The rows of `history.csv`, one an epoch."""
         return self._started().history()
 
     def classifier(self) -> "Classifier":

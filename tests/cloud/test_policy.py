@@ -156,5 +156,9 @@ def test_a_policy_is_a_document_that_names_one_bucket_and_one_role() -> None:
     given = [action for one in document["Statement"] for action in one["Action"]]
     assert sorted(given) == sorted({action for needed in STEPS.values() for action in needed})
     assert not any("*" in action for action in given)
+    key = "arn:aws-cn:kms:cn-north-1:123456789012:key/1"
+    with_key = {one["Sid"]: one for one in cloud.policy("my-bucket", role, kms_key=key)["Statement"]}
+    assert with_key.keys() - by_name.keys() == {"Key"}
+    assert with_key["Key"]["Resource"] == key
     with pytest.raises(ArgumentError, match="there is no step 'downlod'"):
         cloud.policy("my-bucket", role, ["downlod"])

@@ -88,10 +88,14 @@ STEPS: Mapping[str, tuple[str, ...]] = {
 _CONDITIONS: Mapping[str, dict[str, Any]] = {
     "Role": {"Condition": {"StringEquals": {"iam:PassedToService": "sagemaker.amazonaws.com"}}}
 }
+# S3 and SageMaker use the key in the caller's name; no call of ours bears these names.
+_WITH_KEY = ("kms:CreateGrant", "kms:Decrypt", "kms:GenerateDataKey")
 _EVERYWHERE = ("kms:", "sagemaker:List", "sts:", "logs:")
 
 
-def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict[str, Any]:
+def policy(
+    bucket: str, role: str, steps: Collection[str] | None = None, *, kms_key: str | None = None
+) -> dict[str, Any]:
     """Return the least-privilege IAM policy for the person or program that calls this library.
 
     What is created can be looked at, changed and deleted only under the names that this library gives.
@@ -100,6 +104,7 @@ def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict
         bucket: the bucket that everything goes through.
         role: the ARN of the execution role, which the caller passes on.
         steps: some of `STEPS`; None: all.
+        kms_key: the ARN of the key that is used, if one is.
 
     Raises:
         ArgumentError: a step is not known.
@@ -121,6 +126,7 @@ def policy(bucket: str, role: str, steps: Collection[str] | None = None) -> dict
         ("Lists", [one for one in actions if one.startswith(_EVERYWHERE)], "*"),
         ("Objects", [one for one in actions if _is_object(one)], objects),
         ("Bucket", [one for one in actions if one.startswith("s3:") and not _is_object(one)], whole),
+        ("Key", [] if kms_key is None else list(_WITH_KEY), kms_key),
         ("Role", [one for one in actions if one == "iam:PassRole"], role),
     ]
     return {
