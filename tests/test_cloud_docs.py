@@ -17,7 +17,9 @@ from typer.testing import CliRunner
 
 from mri_tumor import LABELS, cloud, dataset, models
 from mri_tumor.cli.app import app
-from mri_tumor.cloud.aws import hosting, policy, processing, training, transform, tuner
+from mri_tumor.cloud.aws import policy
+from mri_tumor.cloud.aws.endpoints import hosting
+from mri_tumor.cloud.aws.jobs import processing, training, transform, tuner
 from mri_tumor.cloud.aws.terms import GivenTerms
 from mri_tumor.manifest import Manifest
 

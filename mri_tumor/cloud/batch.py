@@ -6,11 +6,11 @@ from typing import Any, Unpack
 
 from mri_tumor.cloud.answers import bodies, predictions_of
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.deployment import stored_package
+from mri_tumor.cloud.aws.endpoints.deployment import stored_package
 from mri_tumor.cloud.aws.images import serving_image
+from mri_tumor.cloud.aws.jobs.transform import TransformPlan, transform
 from mri_tumor.cloud.aws.names import own_name
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
-from mri_tumor.cloud.aws.transform import TransformPlan, transform
 from mri_tumor.cloud.container.bodies import MAX_BODY
 from mri_tumor.cloud.container.inference import DIGEST_KEY, NPY_TYPE
 from mri_tumor.cloud.endpoint import deploy

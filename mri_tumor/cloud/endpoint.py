@@ -89,8 +89,8 @@ def deploy(
         with archive_of(package) as archive:
             server = LocalServer(archive, startup_timeout or _STARTUP)
         return Predictor(server.url, timeout=timeout, threads=threads, owned=server)
-    from mri_tumor.cloud.aws.deployment import deploy_remotely
-    from mri_tumor.cloud.aws.endpoint_plan import Plan
+    from mri_tumor.cloud.aws.endpoints.deployment import deploy_remotely
+    from mri_tumor.cloud.aws.endpoints.plan import Plan
 
     plan = Plan(
         instance_type,

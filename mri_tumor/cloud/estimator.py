@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.attaching import arguments_of
-from mri_tumor.cloud.aws.machines import Machines
+from mri_tumor.cloud.aws.jobs.attaching import arguments_of
+from mri_tumor.cloud.aws.jobs.machines import Machines
+from mri_tumor.cloud.aws.jobs.trainer import JobPlan
+from mri_tumor.cloud.aws.jobs.training import RemoteJob
+from mri_tumor.cloud.aws.jobs.tuner import tune_remotely
 from mri_tumor.cloud.aws.names import TIME, check_name, new_name, own_name
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
-from mri_tumor.cloud.aws.trainer import JobPlan
-from mri_tumor.cloud.aws.training import RemoteJob
-from mri_tumor.cloud.aws.tuner import tune_remotely
 from mri_tumor.cloud.channels import Inputs, check_channels, in_s3, local_channels, stored_channels
 from mri_tumor.cloud.endpoint import deploy
 from mri_tumor.cloud.hyperparameters import as_texts, check_values
@@ -186,7 +186,7 @@ class Estimator:
 
     @property
     def status(self) -> str:
-        """The job's state, in SageMaker's words `InProgress`, `Completed`, `Failed`, `Stopping` or `Stopped`."""
+        """The job's state in SageMaker's words, as `InProgress`, `Completed`, `Failed` or `Stopped`."""
         return self._started().status
 
     @property

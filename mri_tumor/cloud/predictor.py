@@ -22,7 +22,7 @@ from mri_tumor.models.prediction import Prediction
 from mri_tumor.progress import track
 
 if TYPE_CHECKING:
-    from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+    from mri_tumor.cloud.aws.endpoints.hosting import RemoteEndpoint
     from mri_tumor.dataset.preprocess import Preprocess
 
 logger = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ class _Request:
 def _remote(name: str, session: Any, owned: Any) -> "RemoteEndpoint":
     """Return the endpoint of a name on SageMaker."""
     from mri_tumor.cloud.aws.account import Account
-    from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+    from mri_tumor.cloud.aws.endpoints.hosting import RemoteEndpoint
 
     if isinstance(owned, RemoteEndpoint):
         return owned
@@ -239,7 +239,7 @@ def _remote(name: str, session: Any, owned: Any) -> "RemoteEndpoint":
 def _transport(name: str, endpoint: "RemoteEndpoint | None", timeout: float, threads: int) -> Transport:
     if endpoint is None:
         return Connection(name, timeout, connections=threads)
-    from mri_tumor.cloud.aws.runtime import AsyncRuntime, Runtime
+    from mri_tumor.cloud.aws.endpoints.runtime import AsyncRuntime, Runtime
 
     return AsyncRuntime(endpoint, max(timeout, _ASYNC)) if endpoint.answers else Runtime(endpoint)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.machines import Machines
+from mri_tumor.cloud.aws.jobs.machines import Machines
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.channels import in_s3
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
@@ -111,7 +111,7 @@ def prepare(
 def _remotely(
     plan: "Plan", directory: str | Path, output: str | None, machines: Machines, terms: Terms
 ) -> Manifest:
-    from mri_tumor.cloud.aws.preparation import prepare_remotely
+    from mri_tumor.cloud.aws.jobs.preparation import prepare_remotely
 
     place = S3Address.parse(directory)
     if not place.key:

@@ -9,7 +9,7 @@ from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset, models
 from mri_tumor.cloud import batch
-from mri_tumor.cloud.aws import transform
+from mri_tumor.cloud.aws.jobs import transform
 from mri_tumor.errors import ArgumentError, CloudError, EndpointError, ManifestMismatch, PackageError
 
 from .conftest import SIZE

@@ -8,7 +8,8 @@ import pytest
 from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset, models
-from mri_tumor.cloud.aws import account, hosting
+from mri_tumor.cloud.aws import account
+from mri_tumor.cloud.aws.endpoints import hosting
 from mri_tumor.errors import ArgumentError, CloudError, EndpointError, PackageError
 
 from .conftest import encoded, picture

@@ -16,7 +16,7 @@ import pytest
 
 from mri_tumor import cloud
 from mri_tumor.cloud.archive import pack
-from mri_tumor.cloud.aws.source import TRAIN
+from mri_tumor.cloud.aws.jobs.source import TRAIN
 from mri_tumor.cloud.container.hosts import PORT, WAIT, Hosts
 from mri_tumor.cloud.process import ROOT
 from mri_tumor.errors import ArgumentError

@@ -8,7 +8,7 @@ import pytest
 
 from mri_tumor import cloud
 from mri_tumor.cloud.archive import pack
-from mri_tumor.cloud.aws.source import TRAIN
+from mri_tumor.cloud.aws.jobs.source import TRAIN
 from mri_tumor.cloud.process import ROOT, with_library
 
 HEAVY = ("tensorflow", "keras", "sagemaker", "boto3", "matplotlib", "sklearn", "cv2", "uvicorn", "starlette")

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 from mri_tumor import LABELS, models
-from mri_tumor.cloud.aws.hosting import ASYNC_BODY
+from mri_tumor.cloud.aws.endpoints.hosting import ASYNC_BODY
 from mri_tumor.cloud.container import inference
 from mri_tumor.cloud.container.bodies import MAX_BODY, RequestError
 from mri_tumor.cloud.container.inference import Infer, respond

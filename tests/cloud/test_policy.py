@@ -8,7 +8,8 @@ import pytest
 from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset
-from mri_tumor.cloud.aws import hosting, training, transform, tuner
+from mri_tumor.cloud.aws.endpoints import hosting
+from mri_tumor.cloud.aws.jobs import training, transform, tuner
 from mri_tumor.cloud.aws.policy import STEPS
 from mri_tumor.errors import ArgumentError, MriTumorError
 

@@ -286,7 +286,7 @@ def test_the_entry_runs_from_the_librarys_archive_with_what_the_image_holds(
 ) -> None:
     """As in a container: nothing of ours is installed, and neither are the extras and the command line's."""
     from mri_tumor.cloud.archive import extract
-    from mri_tumor.cloud.aws.source import pack_source
+    from mri_tumor.cloud.aws.jobs.source import pack_source
 
     source = extract(pack_source(tmp_path / "sourcedir.tar.gz"), tmp_path / "source")
     absent = ("rich", "typer", "starlette", "uvicorn", "pydicom", "nibabel", "sagemaker", "boto3")

@@ -12,8 +12,9 @@ import pytest
 from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset
-from mri_tumor.cloud.aws import hosting, training, tuner
-from mri_tumor.cloud.aws.source import TRAIN, pack_source
+from mri_tumor.cloud.aws.endpoints import hosting
+from mri_tumor.cloud.aws.jobs import training, tuner
+from mri_tumor.cloud.aws.jobs.source import TRAIN, pack_source
 from mri_tumor.errors import ArgumentError, CloudError, TrainingError
 
 SETTINGS = {"model": "small_cnn", "width": 2, "epochs": 2, "batch_size": 8, "rotation": 10, "seed": 3}

@@ -12,11 +12,11 @@ from harness.client import SageMakerServer
 from harness.steps import objects
 
 from mri_tumor import cloud, dataset
-from mri_tumor.cloud.aws import preparation, processing
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.machines import Machines
+from mri_tumor.cloud.aws.jobs import preparation, processing
+from mri_tumor.cloud.aws.jobs.machines import Machines
+from mri_tumor.cloud.aws.jobs.processing import ProcessingPlan
 from mri_tumor.cloud.aws.policy import STEPS
-from mri_tumor.cloud.aws.processing import ProcessingPlan
 from mri_tumor.cloud.aws.terms import Terms
 from mri_tumor.errors import ArgumentError, CatalogError, CloudError, ReadError, ShardError
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
-from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+from mri_tumor.cloud.aws.endpoints.hosting import RemoteEndpoint
 from mri_tumor.cloud.aws.names import PREFIX, is_ours
 from mri_tumor.cloud.aws.refusals import asking
 from mri_tumor.errors import CloudError, EndpointError

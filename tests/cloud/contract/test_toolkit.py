@@ -19,7 +19,7 @@ import pytest
 
 from mri_tumor import cloud
 from mri_tumor.cloud.archive import pack
-from mri_tumor.cloud.aws.source import ARCHIVE, TRAIN, pack_source
+from mri_tumor.cloud.aws.jobs.source import ARCHIVE, TRAIN, pack_source
 from mri_tumor.cloud.container.job import METRICS, Places
 from mri_tumor.cloud.process import ROOT
 from mri_tumor.models import Classifier

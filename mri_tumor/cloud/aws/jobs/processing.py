@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.following import JobLines
-from mri_tumor.cloud.aws.machines import Machines
+from mri_tumor.cloud.aws.jobs.following import JobLines
+from mri_tumor.cloud.aws.jobs.machines import Machines
+from mri_tumor.cloud.aws.jobs.source import ARCHIVE
 from mri_tumor.cloud.aws.refusals import asking
-from mri_tumor.cloud.aws.source import ARCHIVE
 from mri_tumor.cloud.aws.terms import Terms
 from mri_tumor.cloud.container.preparing import error_of
 from mri_tumor.errors import CloudError

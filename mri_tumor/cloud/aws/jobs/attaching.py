@@ -2,9 +2,9 @@
 
 from typing import Any
 
+from mri_tumor.cloud.aws.jobs.training import RemoteJob
 from mri_tumor.cloud.aws.names import foreign_tags
 from mri_tumor.cloud.aws.refusals import asking
-from mri_tumor.cloud.aws.training import RemoteJob
 
 _JOBS = "/jobs"
 

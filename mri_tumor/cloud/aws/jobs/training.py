@@ -6,10 +6,10 @@ from typing import Any
 
 from mri_tumor.cloud.archive import extract
 from mri_tumor.cloud.aws.account import Account
-from mri_tumor.cloud.aws.following import JobLines
+from mri_tumor.cloud.aws.jobs.following import JobLines
+from mri_tumor.cloud.aws.jobs.trainer import JobPlan, channels_of, quiet, trainer_of
 from mri_tumor.cloud.aws.objects import fetched
 from mri_tumor.cloud.aws.refusals import asking
-from mri_tumor.cloud.aws.trainer import JobPlan, channels_of, quiet, trainer_of
 from mri_tumor.cloud.local import read_history
 from mri_tumor.errors import CloudError, TrainingError
 

@@ -4,8 +4,8 @@ import logging
 from pathlib import Path
 
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.endpoint_plan import Plan
-from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+from mri_tumor.cloud.aws.endpoints.hosting import RemoteEndpoint
+from mri_tumor.cloud.aws.endpoints.plan import Plan
 from mri_tumor.cloud.aws.images import serving_image
 from mri_tumor.cloud.aws.names import own_name
 from mri_tumor.cloud.aws.terms import Terms

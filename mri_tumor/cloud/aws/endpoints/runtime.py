@@ -7,7 +7,7 @@ import uuid
 from typing import Any
 
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.hosting import RemoteEndpoint
+from mri_tumor.cloud.aws.endpoints.hosting import RemoteEndpoint
 from mri_tumor.cloud.aws.refusals import code_of, refusal
 from mri_tumor.cloud.connection import refusal as refusal_of_endpoint
 from mri_tumor.cloud.transport import json_of

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
-from mri_tumor.cloud.aws.endpoint_plan import Plan
+from mri_tumor.cloud.aws.endpoints.plan import Plan
 from mri_tumor.cloud.aws.logs import last_events
 from mri_tumor.cloud.aws.refusals import asking
 from mri_tumor.cloud.aws.terms import Terms

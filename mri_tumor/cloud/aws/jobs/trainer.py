@@ -12,8 +12,8 @@ from typing import Any
 from mri_tumor._lazy import load_extra
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.images import training_image
-from mri_tumor.cloud.aws.machines import Machines
-from mri_tumor.cloud.aws.source import TRAIN, stored_source
+from mri_tumor.cloud.aws.jobs.machines import Machines
+from mri_tumor.cloud.aws.jobs.source import TRAIN, stored_source
 from mri_tumor.cloud.aws.terms import Terms
 from mri_tumor.cloud.container.job import METRICS
 

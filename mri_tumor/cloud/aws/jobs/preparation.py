@@ -11,14 +11,14 @@ from typing import Any
 
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.images import training_image
-from mri_tumor.cloud.aws.machines import Machines
+from mri_tumor.cloud.aws.jobs.machines import Machines
+from mri_tumor.cloud.aws.jobs.processing import ProcessingPlan, process
+from mri_tumor.cloud.aws.jobs.source import ARCHIVE, stored_source
 from mri_tumor.cloud.aws.names import new_name
 from mri_tumor.cloud.aws.objects import remove_folder, remove_objects
-from mri_tumor.cloud.aws.processing import ProcessingPlan, process
 from mri_tumor.cloud.aws.s3.report import Transfer
 from mri_tumor.cloud.aws.s3.shards import ShardSet, check_shards
 from mri_tumor.cloud.aws.s3.stored import listed
-from mri_tumor.cloud.aws.source import ARCHIVE, stored_source
 from mri_tumor.cloud.aws.terms import Terms
 from mri_tumor.cloud.storage import download, upload
 from mri_tumor.cloud.units import pack_unit

@@ -11,9 +11,9 @@ from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.images import training_image
+from mri_tumor.cloud.aws.jobs.source import ARCHIVE, TRAIN, stored_source
+from mri_tumor.cloud.aws.jobs.trainer import JobPlan, prefix_of
 from mri_tumor.cloud.aws.refusals import asking
-from mri_tumor.cloud.aws.source import ARCHIVE, TRAIN, stored_source
-from mri_tumor.cloud.aws.trainer import JobPlan, prefix_of
 from mri_tumor.cloud.container.job import METRICS
 from mri_tumor.cloud.hyperparameters import as_texts
 from mri_tumor.cloud.tuning import Objective, Range, Trial

@@ -1,0 +1,1 @@
+"""Endpoints on SageMaker: from an archive to answers, and away again."""

@@ -1,0 +1,1 @@
+"""Jobs on SageMaker: training, tuning, preparing, predicting many pictures."""
