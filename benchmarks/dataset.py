@@ -62,7 +62,7 @@ def main() -> None:
                 )
     write(rows, options.output)
     if options.pages:
-        fill((ROOT / "docs").glob("*.md"), rows)
+        fill((ROOT / "docs").glob("*/*.md"), rows)
     print(f"{len(rows)} rows in {options.output}; goals not met: {sum(row['met'] == 'no' for row in rows)}")
 
 
@@ -76,7 +76,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--parts", nargs="+", choices=tuple(NEEDS), default=tuple(NEEDS))
     parser.add_argument("--output", type=Path, default=RESULTS)
-    parser.add_argument("--pages", action="store_true", help="fill the tables of docs/*.md too")
+    parser.add_argument("--pages", action="store_true", help="fill the tables of docs/*/*.md too")
     options = parser.parse_args()
     if not options.phantoms and not options.data.is_dir():
         parser.exit(0, f"skipped: {options.data} is not there; pass --data with it, or --phantoms\n")

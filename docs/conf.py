@@ -11,6 +11,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 sys.path.insert(0, str(Path(__file__).parent))
 
 import policy_page
+from sphinx_gallery.sorting import FunctionSortKey
 
 import mri_tumor
 
@@ -44,23 +45,32 @@ nitpicky = False
 suppress_warnings = ["config.cache"]
 
 
+EXECUTED = ("transfer_learning", "evaluate_honestly", "calibrate_and_abstain", "explain", "dicom_in")
+"""The examples that are run when the pages are built, 30 s each at most; tests look at the others."""
+
+
 def gallery_arguments(_settings: dict, variables: dict) -> list[str]:
-    """Return the arguments an example is run with here: small enough to build the pages in minutes."""
-    small = {
-        "full_workflow.py": ["--per-class", "60", "--epochs", "12", "--out", "../docs/_build/workflow"],
-        "sagemaker_workflow.py": ["--per-class", "30", "--epochs", "6", "--out", "../docs/_build/sagemaker"],
-    }
-    return small.get(Path(variables["src_file"]).name, [])
+    """Return the arguments an example is run with here: its files stay out of the sources."""
+    return ["--out", f"../docs/_build/examples/{Path(variables['src_file']).stem}"]
+
+
+def gallery_order(path: str) -> tuple[bool, int, str]:
+    """Return where an example stands: the executed ones first, as they are listed."""
+    name = Path(path).stem
+    return (name not in EXECUTED, EXECUTED.index(name) if name in EXECUTED else 0, name)
 
 
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
-    "filename_pattern": r"\.py$",
+    "filename_pattern": rf"({'|'.join(EXECUTED)})\.py$",
+    "within_subsection_order": FunctionSortKey(gallery_order, "executed first"),
+    "image_scrapers": ("gallery_figures.scrape",),
     "reset_argv": gallery_arguments,
     "download_all_examples": False,
     "remove_config_comments": True,
     "show_memory": False,
+    "show_signature": False,
     "min_reported_time": 1,
 }
 
@@ -69,13 +79,13 @@ logging.getLogger("mri_tumor").setLevel(logging.INFO)
 
 
 def _fill(_app: object, name: str, source: list[str]) -> None:
-    if name == "cloud_policy":
+    if name == "how_to/cloud_policy":
         source[0] = policy_page.fill(source[0])
 
 
 def _outdated(*_: object) -> list[str]:
     # What fills the page may have changed although its file has not.
-    return ["cloud_policy"]
+    return ["how_to/cloud_policy"]
 
 
 def setup(app: object) -> None:

@@ -31,7 +31,9 @@ from harness.client import SageMakerServer  # noqa: E402
 from harness.fixtures import aws, sagemaker_server  # noqa: E402, F401
 from harness.s3 import keys_under  # noqa: E402
 
-PAGES = {path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs").glob("cloud_*.md")}
+PAGES = {
+    path.stem: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "how_to").glob("cloud_*.md")
+}
 BUCKET, ROLE = policy_page.BUCKET, policy_page.ROLE
 
 
@@ -92,7 +94,7 @@ def reader(
 def test_the_python_of_a_page_runs_as_it_stands(page: str, reader: SageMakerServer) -> None:
     names: dict[str, Any] = {"__name__": page}
     for line, code in blocks(page, "python"):
-        exec(compile("\n" * line + code, f"docs/{page}.md", "exec"), names)
+        exec(compile("\n" * line + code, f"docs/how_to/{page}.md", "exec"), names)
     # What it left in S3 is what the page about costs says, and no requests are among it.
     documented = set(re.findall(r"^\| `(\w+)/", PAGES["cloud_cost"], re.MULTILINE)) - {"endpoints", "batches"}
     keys = keys_under(reader.client("s3"), f"s3://{BUCKET}/study")
@@ -102,8 +104,8 @@ def test_the_python_of_a_page_runs_as_it_stands(page: str, reader: SageMakerServ
 def test_pages_show_python_that_runs_and_say_that_nothing_is_a_medical_device() -> None:
     assert set(WITH_CODE) == PAGES.keys() - {"cloud_proof"}
     assert "Research and teaching only" in PAGES["cloud_sagemaker"]
-    index = (ROOT / "docs" / "index.md").read_text(encoding="utf-8")
-    assert all(f"\n{page}\n" in index for page in PAGES)
+    index = (ROOT / "docs" / "how_to" / "index.md").read_text(encoding="utf-8")
+    assert all(f"<{page}>" in index for page in PAGES)
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -132,7 +134,7 @@ def test_the_page_of_permissions_holds_what_the_library_says() -> None:
 
 def test_errors_name_a_page_that_is_there() -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "mri_tumor").rglob("*.py"))
-    named = set(re.findall(r"docs/(cloud_\w+)", code))
+    named = set(re.findall(r"docs/how_to/(cloud_\w+)", code))
     assert "cloud_policy" in named
     assert named <= PAGES.keys()
 

@@ -1,4 +1,4 @@
-"""Draw the pictures of docs/augmentation.md, from phantoms.
+"""Draw the pictures of docs/how_to/augmentation.md, from phantoms.
 
 python docs/images/augmentation.py
 """

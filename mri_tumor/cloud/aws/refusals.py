@@ -15,7 +15,7 @@ _LATER = "wait a while and call it again; ask for a higher quota if it goes on"
 _KNOWN = {
     "AccessDenied": (
         "permission for this call",
-        "add it to the policy: docs/cloud_policy lists what each step needs",
+        "add it to the policy: docs/how_to/cloud_policy lists what each step needs",
     ),
     "AuthFailure": ("valid credentials", _KEYS),
     "BadRequest": ("a request that AWS accepts", f"if the login may have expired, {_LOGIN}"),

@@ -15,7 +15,7 @@ _ROLE = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 # The families with a "d" for disk, and those with accelerators, which have disks without saying so.
 _OWN_DISKS = re.compile(r"ml\.([a-z]+\d+[a-z]*d[a-z]*|gr?[5-9]\w*|p[5-9]\w*|trn\d\w*)\.")
 _FIND_ROLE = (
-    "aws iam get-role --role-name NAME --query Role.Arn shows it; docs/cloud_policy says what it needs"
+    "aws iam get-role --role-name NAME --query Role.Arn shows it; docs/how_to/cloud_policy says what it needs"
 )
 
 
