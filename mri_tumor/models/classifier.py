@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-import tensorflow as tf
 
 from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.preprocess import Preprocess
@@ -15,8 +14,8 @@ from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.builders import describe
 from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
 from mri_tumor.models.deciding.settings import Settings
-from mri_tumor.models.deciding.views import observe
-from mri_tumor.models.decision import answer
+from mri_tumor.models.engines.engine import Engine
+from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 from mri_tumor.models.export import check_target, write_export
 from mri_tumor.models.networks.file import load_network, save_network
 from mri_tumor.models.novelty import Density
@@ -87,14 +86,7 @@ class Classifier:
         _check_belongs(described, self.labels, self.preprocess)
         _check_density(density, model, self.labels)
         self.settings = Settings.of(self.manifest.sections.get("decision", {}), self.labels, density)
-        # One trace serves every batch size.
-        shape = (None, described["size"], described["size"], 1)
-        signature = [tf.TensorSpec(shape, tf.uint8, name="image")]
-        settings = self.settings
-        self._observe = tf.function(
-            lambda image: observe(model, image, settings.tta), input_signature=signature
-        )
-        self._decide = tf.function(lambda image: answer(model, image, settings), input_signature=signature)
+        self._engine: Engine = TensorFlowEngine(model, self.settings)
 
     def predict(self, images: Any, *, batch_size: int = 32) -> list[Prediction]:
         """Return one prediction a picture, in the order given and with its id.
@@ -112,8 +104,7 @@ class Classifier:
         """
         found = []
         for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
-            outputs = {name: value.numpy() for name, value in self._decide(tf.constant(batch)).items()}
-            found += predictions(ids, outputs, self.labels)
+            found += predictions(ids, self._engine(batch), self.labels)
         return found
 
     def observe(self, images: Any, *, batch_size: int = 32) -> Observed:
@@ -133,8 +124,8 @@ class Classifier:
         width = int(self.model.get_layer("features").output.shape[1])
         parts = [(np.empty((0, len(self.labels)), np.float32), np.empty((0, width), np.float32))]
         for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
-            logits, features = self._observe(tf.constant(batch))
-            parts.append((logits.numpy().astype(np.float32), features.numpy().astype(np.float32)))
+            seen = self._engine(batch)
+            parts.append((seen["logits"], seen["features"]))
             names += ids
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Observed(tuple(names), logits, features)

@@ -1,0 +1,1 @@
+"""Engines: what works a classifier's network out."""

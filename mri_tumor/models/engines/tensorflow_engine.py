@@ -1,0 +1,98 @@
+"""TensorFlow as the engine: the network as a graph whose weights are constants."""
+
+import threading
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from mri_tumor.models.deciding.settings import Settings
+from mri_tumor.models.deciding.views import observe
+from mri_tumor.models.decision import decide
+from mri_tumor.models.engines.buckets import in_buckets
+from mri_tumor.models.engines.engine import Outputs
+
+_ON_CPU, _ON_GPU = 4, 64
+"""Pictures a call. On a CPU four are faster than 32: the early layers' outputs stay in its cache."""
+
+
+def pictures_a_call() -> int:
+    """Return the most pictures that TensorFlow is best given at once, where a network only looks at them."""
+    return _ON_GPU if tf.config.list_logical_devices("GPU") else _ON_CPU
+
+
+class TensorFlowEngine:
+    """The network and its decision, compiled once for each shape that it is called with.
+
+    The weights are constants of the compiled graph, which lets TensorFlow join convolutions with the
+    normalisation behind them. When the network's first or last weights are found changed, as any training
+    leaves them, it is compiled anew.
+
+    Args:
+        network: uint8 (N, size, size, 1) to logits, as `build` makes it.
+        settings: how it decides.
+    """
+
+    name = "tensorflow"
+    precision = "float32"
+
+    def __init__(self, network: Any, settings: Settings) -> None:
+        self._network, self._settings = network, settings
+        self._lock = threading.Lock()
+        self._compiled_with: list[NDArray[Any]] = []
+        self._function: Any = None
+
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
+        """Return what is said about preprocessed pictures, uint8 (N, size, size, 1), N from 1."""
+        function = self._current()
+
+        def call(part: NDArray[np.uint8]) -> Outputs:
+            return {name: value.numpy() for name, value in function(tf.constant(part)).items()}
+
+        return in_buckets(call, images, pictures_a_call())
+
+    @property
+    def shapes(self) -> int:
+        """How many shapes it is compiled for."""
+        return 0 if self._function is None else int(self._function.experimental_get_tracing_count())
+
+    def _current(self) -> Any:
+        seen = [keras.ops.convert_to_numpy(one) for one in _telling(self._network)]
+        with self._lock:
+            same = len(seen) == len(self._compiled_with) and all(
+                map(np.array_equal, seen, self._compiled_with)
+            )
+            if self._function is None or not same:
+                self._compiled_with, self._function = seen, compiled(self._network, self._settings)
+            return self._function
+
+
+def compiled(network: Any, settings: Settings) -> Any:
+    """Return a `tf.function` from pictures to what is said about them, with the weights of this moment.
+
+    It is compiled for each shape of its argument, uint8 (n, size, size, 1).
+    """
+    kinds = (network.trainable_variables, network.non_trainable_variables)
+    weights = [[keras.ops.convert_to_numpy(one) for one in kind] for kind in kinds]
+
+    def run(images: Any) -> dict[str, Any]:
+        constants = [[tf.constant(one) for one in kind] for kind in weights]
+        with keras.StatelessScope(state_mapping=_pairs(kinds, constants)):
+            logits, features = observe(network, images, settings.tta)
+        said = decide(logits, features, settings)
+        return said | {"logits": tf.cast(logits, tf.float32), "features": tf.cast(features, tf.float32)}
+
+    return tf.function(run)
+
+
+def _pairs(kinds: Any, constants: Any) -> list[tuple[Any, Any]]:
+    return [
+        pair for kind, values in zip(kinds, constants, strict=True) for pair in zip(kind, values, strict=True)
+    ]
+
+
+def _telling(network: Any) -> list[Any]:
+    """Return the weights that tell whether a network was trained on: those of its first and last layers."""
+    return [network.weights[0], *network.get_layer("logits").weights]
