@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 CONTRACT := .venv-contract
+KERAS := .venv-keras
 BIN := $(VENV)/bin
 DEMO := demo
 FAST := not slow and not realdata
@@ -18,7 +19,7 @@ test: $(VENV)/.all lint ## lint, types, fast tests
 
 test-all: test test-more ## and the slow ones, those on real pictures, the executed examples
 
-test-more: $(VENV)/.all
+test-more: $(VENV)/.all $(KERAS)/.ready
 	$(BIN)/python -m pytest -n 2 -m "not ($(FAST))"
 	$(MAKE) docs
 
@@ -69,5 +70,11 @@ $(CONTRACT)/.toolkit: pyproject.toml
 	  "scikit-learn>=1.5,<2" "scipy>=1.11,<2"
 	@touch $@
 
+# Keras on JAX, and no TensorFlow: models.build needs no more.
+$(KERAS)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(KERAS)
+	$(KERAS)/bin/python -m pip install -q "keras>=3.14,<4" "jax>=0.4.35" "numpy>=2,<3"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(CONTRACT) $(DEMO) docs/_build docs/gallery docs/reference/generated
+	rm -rf $(VENV) $(CONTRACT) $(KERAS) $(DEMO) docs/_build docs/_made docs/gallery docs/reference/generated

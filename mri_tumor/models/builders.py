@@ -11,18 +11,26 @@ from keras import layers
 
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import sha256_of
-from mri_tumor.models.networks.backbones import mobilenet_v2
-from mri_tumor.models.networks.cnn import small_cnn
+from mri_tumor.models.networks.backbones import backbones
+from mri_tumor.models.networks.cnn import residual_cnn, small_cnn, squeeze_excite_cnn
 
-_BUILDERS: dict[str, Callable[..., Any]] = {"small_cnn": small_cnn, "mobilenet_v2": mobilenet_v2}
+_BUILDERS: dict[str, Callable[..., Any]] = {
+    "small_cnn": small_cnn,
+    "residual_cnn": residual_cnn,
+    "squeeze_excite_cnn": squeeze_excite_cnn,
+    **backbones(),
+}
 _MIN_SIZE = 32
 
 
 def available() -> tuple[str, ...]:
     """Return the names that `build` knows.
 
-    >>> available()
-    ('small_cnn', 'mobilenet_v2')
+    The first three are trained from scratch; the others are networks of `keras.applications`, which also come
+    with ImageNet weights.
+
+    >>> available()[:4]
+    ('small_cnn', 'residual_cnn', 'squeeze_excite_cnn', 'mobilenet_v2')
     """
     return tuple(_BUILDERS)
 
@@ -50,7 +58,9 @@ def build(
         dropout: share of the features dropped in training, from 0 to below 1.
         frozen: whether everything up to the features stays as it is in training; by default, when weights are
             given. Batch normalisation with given weights stays in inference mode in any case.
-        options: what the network itself takes: `width` for `small_cnn`, `alpha` for `mobilenet_v2`.
+        options: what the network itself takes. Networks of one's own: `width`, the channels of the first
+            step, and `depth`, the number of steps. The others: `depths`, at how many depths features are
+            pooled, from 1 to 5; and the MobileNets `alpha`, their width.
 
     Raises:
         ArgumentError: an unknown name or option, a value out of range, or weights that cannot be had or used.

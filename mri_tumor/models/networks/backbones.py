@@ -1,7 +1,7 @@
-"""Networks of `keras.applications`, with their ImageNet weights or without."""
+"""Networks of `keras.applications` as builders: their features at several depths, with or without weights."""
 
-import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,114 +9,96 @@ import keras
 from keras import layers
 
 from mri_tumor.errors import ArgumentError
+from mri_tumor.models.networks.applications import APPLICATIONS, SCALINGS, Application
+from mri_tumor.models.networks.weights import fill
 
-_SERVER = "https://storage.googleapis.com/tensorflow/keras-applications"
-_ALPHAS = (0.35, 0.5, 0.75, 1.0, 1.3, 1.4)
-
-
-_DEPTHS = {
-    "mobilenet_v2": (
-        "block_6_expand_relu",
-        "block_10_project_BN",
-        "block_13_expand_relu",
-        "block_16_expand_relu",
-        "out_relu",
-    )
-}
-"""The layers whose outputs are pooled, from the picture's side to the last one."""
+_MOST = 5
 
 
-def mobilenet_v2(
-    image: Any, *, weights: str | Path | None = None, alpha: float = 1.0, depths: int = 5
+def backbones() -> dict[str, Callable[..., Any]]:
+    """Return the builders by name: from a symbolic picture to its pooled features."""
+    return {
+        name: partial(_widened if entry.widths else _features, name) for name, entry in APPLICATIONS.items()
+    }
+
+
+def _widened(
+    name: str,
+    image: Any,
+    *,
+    weights: str | Path | None = None,
+    alpha: float = 1.0,
+    depths: int = _MOST,
 ) -> Any:
-    """Return the pooled features of MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381).
+    """Return the pooled features of a network that comes in several widths; see `_features`.
 
     Args:
+        name: of the network.
+        image: symbolic uint8 (size, size, 1).
+        weights: see `_features`.
+        alpha: its width: one of those that there are ImageNet weights for.
+        depths: see `_features`.
+    """
+    widths = APPLICATIONS[name].widths
+    if alpha not in widths:
+        raise ArgumentError(f"alpha is {alpha!r}", f"one of {', '.join(map(str, widths))}", "pass alpha=1.0")
+    return _features(name, image, weights=weights, depths=depths, alpha=alpha)
+
+
+def _features(
+    name: str, image: Any, *, weights: str | Path | None = None, depths: int = _MOST, **width: float
+) -> Any:
+    """Return the pooled features of a network.
+
+    Args:
+        name: of the network.
         image: symbolic uint8 (size, size, 1).
         weights: None (random), `"imagenet"` (fetched by Keras) or a file of weights without the top layer.
-        alpha: width of the network: 0.35, 0.5, 0.75, 1.0, 1.3 or 1.4.
-        depths: at how many depths features are pooled, from 1 (the last layer) to 5. The early layers of a
-            network that knows photographs tell more about MR pictures than its last one alone.
+        depths: at how many depths features are pooled, from 1 (the last layer, as Keras does it) to 5. The
+            early layers of a network that knows photographs tell more about MR pictures than its last alone.
+        width: `alpha`, where the network has several widths.
 
     Raises:
-        ArgumentError: width or depths are others, or the weights cannot be had or do not fit.
+        ArgumentError: other depths, too small a picture, or weights that cannot be had or do not fit.
     """
-    if alpha not in _ALPHAS:
-        raise ArgumentError(f"alpha is {alpha!r}", f"one of {', '.join(map(str, _ALPHAS))}", "pass alpha=1.0")
-    colour = _colour(layers.Rescaling(1 / 127.5, offset=-1.0, name="scale")(image))
-    network = keras.applications.MobileNetV2(
-        input_tensor=colour, alpha=alpha, include_top=False, weights=None, name="mobilenet_v2"
+    entry = APPLICATIONS[name]
+    _check(name, entry, int(image.shape[1]), depths)
+    network = entry.make(
+        input_tensor=_scaled(image, entry), include_top=False, weights=None, pooling="avg", **width
     )
-    file = f"mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_{float(alpha)}_224_no_top.h5"
-    _fill(network, weights, keras.applications.MobileNetV2, file, alpha=alpha)
-    return _pooled(network, _DEPTHS["mobilenet_v2"], depths)
-
-
-def _pooled(network: Any, names: Sequence[str], depths: int) -> Any:
-    """Return the means over the maps of the last `depths` of these layers, one after the other."""
-    if isinstance(depths, bool) or not isinstance(depths, int) or not 1 <= depths <= len(names):
-        raise ArgumentError(
-            f"depths is {depths!r}", f"a whole number from 1 to {len(names)}", f"pass depths={len(names)}"
-        )
-    outputs = [network.get_layer(name).output for name in names[-depths:]]
-    if depths == 1:
-        return layers.GlobalAveragePooling2D(name="features")(outputs[0])
+    fill(network, weights, name, **width)
+    maps = entry.maps[len(entry.maps) + 1 - depths :]
     means = [
-        layers.GlobalAveragePooling2D(name=f"mean_{place}")(output) for place, output in enumerate(outputs)
+        layers.GlobalAveragePooling2D(name=f"mean_{place}")(_map(network, one))
+        for place, one in enumerate(maps)
     ]
-    return layers.Concatenate(name="features")(means)
+    if not means:
+        return layers.Identity(name="features")(network.output)
+    return layers.Concatenate(name="features")([*means, network.output])
 
 
-def _colour(grey: Any) -> Any:
-    """Return the grey picture as red, green and blue: what the ImageNet networks take."""
-    return layers.Concatenate(name="colour")([grey, grey, grey])
-
-
-def _fill(
-    network: Any, weights: str | Path | None, application: Callable[..., Any], file: str, **options: Any
-) -> None:
-    if weights is None:
-        return
-    if weights == "imagenet":
-        network.set_weights(_imagenet(application, file, **options).get_weights())
-    else:
-        _load(network, Path(weights))
-
-
-def _imagenet(application: Callable[..., Any], file: str, **options: Any) -> Any:
-    try:
-        # 224 at any size: the weights are the same, and Keras warns about other sizes.
-        return application(weights="imagenet", include_top=False, input_shape=(224, 224, 3), **options)
-    except Exception as error:  # Keras raises a bare Exception when a download fails
+def _check(name: str, entry: Application, size: int, depths: int) -> None:
+    if isinstance(depths, bool) or not isinstance(depths, int) or not 1 <= depths <= _MOST:
         raise ArgumentError(
-            f"the ImageNet weights cannot be fetched ({_first_line(error)})",
-            "a way to storage.googleapis.com, or a file",
-            f"download {_SERVER}/{file} where there is a network, copy it here and pass weights=its path",
-        ) from error
-
-
-def _load(network: Any, path: Path) -> None:
-    if not path.is_file():
-        raise ArgumentError(
-            f"weights file {path} is not there", "None, 'imagenet' or a file that exists", "check the path"
+            f"depths is {depths!r}", f"a whole number from 1 to {_MOST}", f"pass depths={_MOST}"
         )
-    if path.suffix != ".h5":
+    if size < entry.least:
         raise ArgumentError(
-            f"weights file {path} ends in {path.suffix!r}",
-            "a file that ends in .weights.h5 (or .h5, in Keras' older form)",
-            "save it with the network's save_weights('NAME.weights.h5')",
+            f"size is {size} for {name}", f"pictures from {entry.least} pixels", "pass size=224"
         )
-    try:
-        with warnings.catch_warnings():  # Keras warns for each layer that does not fit before it raises
-            warnings.simplefilter("ignore")
-            network.load_weights(path)
-    except Exception as error:  # h5py and Keras raise many kinds for a damaged or foreign file
-        raise ArgumentError(
-            f"weights file {path} does not fit {network.name} ({_first_line(error)})",
-            "weights of the same network and width, without the top layer",
-            "choose the options, such as alpha, that the weights were made with, or another file",
-        ) from error
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+def _scaled(image: Any, entry: Application) -> Any:
+    """Return the grey picture as the three channels the network was trained with."""
+    colour = layers.Concatenate(name="colour")([image, image, image])
+    scaling = SCALINGS[entry.scaling]
+    if scaling is None:
+        return layers.Rescaling(1.0, name="scale")(colour)  # as floating point
+    if len(set(scaling.scale)) == len(set(scaling.offset)) == 1:
+        return layers.Rescaling(scaling.scale[0], offset=scaling.offset[0], name="scale")(colour)
+    return layers.Rescaling(list(scaling.scale), offset=list(scaling.offset), name="scale")(colour)
+
+
+def _map(network: Any, name: str) -> Any:
+    layer = network.get_layer(name)
+    return layer.input if isinstance(layer, keras.layers.ZeroPadding2D) else layer.output
