@@ -254,7 +254,7 @@ def test_requests_run_as_many_at_a_time_as_was_said(rclone: Bucket, proxy: Proxy
     for number in range(6):
         (large / f"small{number}").write_bytes(bytes([number]))
     running, most, threads = set(), [0], [0]
-    lock = threading.Lock()
+    lock, three = threading.Lock(), threading.Event()
     before = threading.active_count()
 
     def enter() -> None:
@@ -263,7 +263,10 @@ def test_requests_run_as_many_at_a_time_as_was_said(rclone: Bucket, proxy: Proxy
             running.add(me)
             most[0] = max(most[0], len(running))
             threads[0] = max(threads[0], threading.active_count())
-        time.sleep(0.1)
+            if len(running) == 3:
+                three.set()
+        assert three.wait(60)
+        time.sleep(0.05)  # a fourth would come now
         with lock:
             running.discard(me)
 
