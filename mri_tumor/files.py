@@ -98,6 +98,11 @@ def write_text(path: str | Path, text: str) -> None:
         partial.write_text(text, encoding="utf-8", newline="\n")
 
 
+def discard(folder: str | Path) -> None:
+    """Remove a temporary folder; what cannot be removed stays, because this runs while things end."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
 def sha256_of(path: str | Path) -> str:
     """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with Path(path).open("rb") as file:

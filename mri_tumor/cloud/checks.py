@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mri_tumor.cloud.operations import refused_operations
 from mri_tumor.errors import ManifestMismatch
 from mri_tumor.files import digest_of
 from mri_tumor.manifest import FILE_NAME, Manifest
@@ -11,20 +12,6 @@ from mri_tumor.manifest import FILE_NAME, Manifest
 _CODE = ("inference.py", "bodies.py", "prediction.py")
 _GRAPH = "saved_model.pb"
 _SIGNATURES = ("serving_default", "preprocessed")
-
-# Operations that reach outside the model: files, programs, the network. None of our models has one.
-_REACHING_OUT = frozenset(
-    {
-        "EagerPyFunc",
-        "LoadLibrary",
-        "MatchingFiles",
-        "PyFunc",
-        "PyFuncStateless",
-        "ReadFile",
-        "RpcCall",
-        "WriteFile",
-    }
-)
 
 
 def check_layout(folder: Path) -> tuple[Manifest | None, list[str]]:
@@ -34,9 +21,7 @@ def check_layout(folder: Path) -> tuple[Manifest | None, list[str]]:
         The manifest, None if it cannot be read; and what is wrong, each with how to mend it.
     """
     manifest, problems = _manifest(folder)
-    problems += [
-        f"code/{name} is missing; put the handler there" for name in _CODE if not _has(folder / "code" / name)
-    ]
+    problems += _code(folder / "code")
     versions, misplaced = _versions(folder)
     problems += misplaced
     if len(versions) == 1:
@@ -48,6 +33,18 @@ def version_of(folder: Path) -> Path:
     """Return where the SavedModel of a package lies whose layout was found right."""
     (version,), _ = _versions(folder)
     return version
+
+
+def _code(code: Path) -> Iterator[str]:
+    for name in _CODE:
+        if not _has(code / name):
+            yield f"code/{name} is missing; put the handler there"
+    known = {code / name for name in (*_CODE, FILE_NAME)}
+    for path in sorted(code.rglob("*")):
+        if path not in known:
+            name = path.relative_to(code).as_posix()
+            # AWS's container would install a requirements.txt, with the rights of the execution role.
+            yield f"code/{name} does not belong there; take it out: the handler needs nothing else"
 
 
 def _has(path: Path) -> bool:
@@ -104,6 +101,12 @@ def _versions(folder: Path) -> tuple[list[Path], list[str]]:
     ]
     if len(good) > 1:
         problems.append(f"there are {len(good)} versions ({', '.join(names)}); keep one")
+    # TensorFlow reads these too, and they would not have been looked at.
+    problems += [
+        f"{path.relative_to(folder).as_posix()} is a graph in another form; take it out, and keep {_GRAPH}"
+        for path in sorted(folder.rglob(f"{Path(_GRAPH).stem}.*"))
+        if path.name != _GRAPH
+    ]
     if not found:
         problems.append(f"no {_GRAPH}; export the classifier into 1/")
     return good, problems
@@ -114,12 +117,16 @@ def _saved_model(folder: Path, version: Path, manifest: Manifest | None) -> Iter
     name = f"{version.relative_to(folder).as_posix()}/{_GRAPH}"
     graph = _graph(version / _GRAPH)
     if graph is None or not (version / "variables" / "variables.index").is_file():
-        what = "cannot be read" if graph is None else "has no variables/ beside it"
+        what = "cannot be read as one graph" if graph is None else "has no variables/ beside it"
         yield f"{name} {what}; export the classifier again"
         return
-    reaching = sorted(_operations(graph) & _REACHING_OUT)
-    if reaching:
-        yield f"{name} uses {', '.join(reaching)}, which reach outside the model; export without them"
+    refused = refused_operations(graph)
+    if refused:
+        yield (
+            f"{name} uses {', '.join(refused)}, not known to compute only, without files, programs, network; "
+            "build it of standard Keras layers and export it with Classifier.export, or report an operation "
+            "that is harmless"
+        )
     for signature in _SIGNATURES:
         if signature not in graph.signature_def:
             yield f"{name} has no signature {signature!r}; export with Classifier.export"
@@ -136,13 +143,10 @@ def _graph(path: Path) -> Any:
         model.ParseFromString(path.read_bytes())
     except DecodeError:
         return None
-    serving = [graph for graph in model.meta_graphs if "serve" in graph.meta_info_def.tags]
-    return serving[0] if serving else None
-
-
-def _operations(graph: Any) -> set[str]:
-    library = (node.op for function in graph.graph_def.library.function for node in function.node_def)
-    return {node.op for node in graph.graph_def.node} | set(library)
+    # Of several graphs, who loads them decides which one runs: that need not be the one that was checked.
+    if [list(graph.meta_info_def.tags) for graph in model.meta_graphs] != [["serve"]]:
+        return None
+    return model.meta_graphs[0]
 
 
 def _signature(name: str, signature: str, definition: Any, manifest: Manifest) -> Iterator[str]:

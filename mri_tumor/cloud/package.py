@@ -87,10 +87,13 @@ def validate_package(path: str | Path, *, limits: Limits | None = None) -> Manif
     """Check an archive, and that its model says what its classifier said.
 
     First everything is checked without running anything of it: sizes and names, manifests, signatures, and
-    that the model has no operation that reaches for files, programs or the network. Only where all of that
-    holds, TensorFlow runs the model on the pictures of its probe, as an endpoint would, and probabilities,
-    novelty, sets and labels are held against those that the classifier gave when the package was built. The
-    code in the archive is never run. Archives of the first releases have no probe: a log line says so.
+    that the model consists of operations that are known to compute only, and not to reach for files, programs
+    or the network. Only where all of that holds, TensorFlow runs the model on the pictures of its probe, as
+    an endpoint would, and probabilities, novelty, sets and labels are held against those that the classifier
+    gave when the package was built. Archives of the first releases have no probe: a log line says so.
+
+    The handler in the archive (`code/`) is neither run nor judged here, and no other code may lie there. On
+    SageMaker it runs with the rights of the execution role: deploy what you or people you trust have built.
 
     Args:
         path: the `.tar.gz`.

@@ -15,11 +15,8 @@ from typing import Any
 from mri_tumor.cloud.process import when_parent_ends
 from mri_tumor.cloud.serving.gate import Limits
 from mri_tumor.cloud.serving.listener import bind
-from mri_tumor.cloud.serving.model import load_model
 from mri_tumor.cloud.serving.service import Service, end_on_signals
 from mri_tumor.errors import MriTumorError
-
-__all__ = ["load_model", "main"]
 
 _GRACE = 5.0  # seconds: whoever stops this process has deleted its endpoint, and waits
 

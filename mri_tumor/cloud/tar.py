@@ -5,6 +5,7 @@ been an attack. What is read here is the POSIX form (ustar) with its pax and GNU
 """
 
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -23,6 +24,7 @@ _NAMED = {
     b"6": "pipe",
     b"S": "sparse file",
 }
+_OCTAL = re.compile(rb"[0-7]{0,12}")
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,20 @@ class Source:
     def take(self, count: int) -> bytes:
         """Return exactly `count` bytes.
 
+        Args:
+            count: from 0; a stream would give everything it has for less.
+
         Raises:
             PackageError: the archive ends before, or its limit is reached.
         """
+        if count < 0:
+            raise damaged(self.name, f"a member of {count} bytes")
         self._left -= count
         if self._left < 0:
             raise PackageError(
                 f"{self.name} unpacks to more than is allowed, in all or for its packed size",
                 "an archive within the limits",
-                "leave out what does not belong to the model, or pass wider Limits to extract",
+                "leave out what does not belong to the model",
             )
         data = self._stream.read(count)
         if len(data) != count:
@@ -138,10 +145,11 @@ def _checked(header: bytes, name: str) -> tuple[bytes, int]:
 def _number(digits: bytes, name: str) -> int:
     if digits[0] & 0x80:  # GNU's form for sizes from 8 GiB: far above every limit here
         raise damaged(name, "a member says that it is larger than 8 GiB")
-    try:
-        return int(digits.strip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise damaged(name, "a member's header holds no number where one should be") from error
+    text = digits.strip(b" \0")
+    # Python's int takes signs and underscores too, and a size below 0 would lift every limit.
+    if not _OCTAL.fullmatch(text):
+        raise damaged(name, "a member's header holds no number where one should be")
+    return int(text or b"0", 8)
 
 
 def _extension(kind: bytes, size: int, source: Source) -> dict[str, str]:

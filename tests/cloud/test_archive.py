@@ -2,6 +2,7 @@ import contextlib
 import gzip
 import io
 import tarfile
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mri_tumor.cloud.archive import Limits, extract, pack, unpack
+from mri_tumor.cloud.tar import Source
 from mri_tumor.errors import PackageError
 
 
@@ -212,6 +214,34 @@ def larger(data: bytearray) -> None:
 def no_number(data: bytearray) -> None:
     data[124:136] = b"one hundred "
     checksum(data)
+
+
+def sized(text: bytes, kind: bytes = b"0") -> Callable[[bytearray], None]:
+    def change(data: bytearray) -> None:
+        data[124:136], data[156:157] = text, kind
+        checksum(data)
+
+    return change
+
+
+@pytest.mark.parametrize("size", [b"-0000000001\0", b"-0000001000\0", b"+0000000001\0", b"0000_000001\0"])
+@pytest.mark.parametrize("kind", [b"0", b"5", b"x", b"g", b"L", b"K"])
+def test_a_size_that_is_no_plain_number_lifts_no_limit(tmp_path: Path, size: bytes, kind: bytes) -> None:
+    """With a size of -1 a reader that trusts it would unpack all that follows into memory."""
+    data = bytearray(gzip.decompress(changed_header(sized(size, kind)))) + bytes(40 * 2**20)
+    (tmp_path / "a.tar.gz").write_bytes(gzip.compress(bytes(data)))
+    tracemalloc.start()
+    try:
+        with pytest.raises(PackageError, match="no number"):
+            extract(tmp_path / "a.tar.gz", tmp_path / "out")
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_source_gives_no_fewer_bytes_than_none() -> None:
+    with pytest.raises(PackageError, match="-1 bytes"):
+        Source(io.BytesIO(b"abc"), "a.tar.gz", 100).take(-1)
 
 
 @pytest.mark.parametrize(

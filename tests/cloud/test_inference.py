@@ -23,7 +23,7 @@ from mri_tumor.cloud.aws.endpoints.hosting import ASYNC_BODY
 from mri_tumor.cloud.container import inference
 from mri_tumor.cloud.container.bodies import MAX_BODY, RequestError
 from mri_tumor.cloud.container.inference import Infer, respond
-from mri_tumor.cloud.server import load_model
+from mri_tumor.cloud.serving.model import load_model
 from mri_tumor.labels import NOTICE
 from mri_tumor.manifest import Manifest
 

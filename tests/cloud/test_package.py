@@ -183,6 +183,25 @@ def reaching_out(folder: Path) -> None:
     (folder / "1" / "assets.extra" / "manifest.json").write_bytes(kept)
 
 
+def two_graphs(folder: Path) -> None:
+    """Who loads them decides which one runs: that need not be the one that was checked."""
+    path = folder / "1" / "saved_model.pb"
+    path.write_bytes(path.read_bytes() * 2)  # of repeated fields protobuf makes longer ones
+
+
+def other_form(folder: Path) -> None:
+    (folder / "2").mkdir()
+    (folder / "2" / "saved_model.pbtxt").write_text("")
+    (folder / "1" / "saved_model.cpb").write_bytes(b"")
+
+
+def foreign_code(folder: Path) -> None:
+    """AWS's container would install the first at its start, and import from the second."""
+    (folder / "code" / "requirements.txt").write_text("anything")
+    (folder / "code" / "lib").mkdir()
+    (folder / "code" / "lib" / "numpy.py").write_text("")
+
+
 @pytest.mark.parametrize(
     ("change", "reasons"),
     [
@@ -204,7 +223,10 @@ def reaching_out(folder: Path) -> None:
         (wrong_digest, ["preprocess_digest that is not that of its preprocessing"]),
         (other_size, ["preprocessed takes", "[-1, 48, 48, 1]"]),
         (other_signatures, ["no signature 'serving_default'", "float32", "and top"]),
-        (reaching_out, ["uses ReadFile", "no signature 'preprocessed'"]),
+        (reaching_out, ["uses ReadFile, not known to compute only", "no signature 'preprocessed'"]),
+        (two_graphs, ["1/saved_model.pb cannot be read as one graph"]),
+        (other_form, ["1/saved_model.cpb is a graph in another form", "2/saved_model.pbtxt is"]),
+        (foreign_code, ["code/requirements.txt does not belong", "code/lib/numpy.py does not belong"]),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -14,7 +14,7 @@ from mri_tumor.cloud.archive import extract, pack
 from mri_tumor.cloud.container.inference import respond
 from mri_tumor.cloud.package import classifier_of, layout
 from mri_tumor.cloud.probe import PROBE, probe_pictures
-from mri_tumor.cloud.server import load_model
+from mri_tumor.cloud.serving.model import load_model
 from mri_tumor.errors import PackageError
 from mri_tumor.models.prediction import Prediction
 

@@ -7,17 +7,20 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import uvicorn
 from starlette.applications import Starlette
 
-from mri_tumor.cloud.archive import remove
+from mri_tumor.cloud.container.inference import Infer
 from mri_tumor.cloud.serving.app import create_app
 from mri_tumor.cloud.serving.gate import Gate, Limits
 from mri_tumor.cloud.serving.listener import listen
 from mri_tumor.cloud.serving.model import lay_out, load_model, warm_up
+from mri_tumor.files import discard
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +46,9 @@ class Service:
         self.folder = folder
         self.limits = limits or Limits()
         self._server: HttpServer | None = None
+        self._timer: threading.Timer | None = None
         self._told = False
+        self._done = False
 
     def run(self, taken: socket.socket, ready: Callable[[], None]) -> None:
         """Load the model and serve it.
@@ -59,9 +64,10 @@ class Service:
         """
         unpacked = self.folder / _UNPACKED
         unpacked.mkdir()
+        infer: _Counted | None = None
         try:
             manifest = lay_out(self.source, unpacked)
-            infer = load_model(unpacked)
+            infer = _Counted(load_model(unpacked))
             warm_up(infer, manifest.sections["data"]["preprocess"]["size"])
             gate = Gate(self.limits)
             listen(taken)
@@ -69,10 +75,17 @@ class Service:
             ready()
             self._server.run(sockets=[taken])
         finally:
-            remove(self.folder if self._told else unpacked)
+            self._done = True
+            # Whoever called may go on, and must not be ended, unless a call of the model goes on too: this
+            # process would wait for it in the end.
+            if self._timer is not None and not (infer and infer.running):
+                self._timer.cancel()
+            discard(self.folder if self._told else unpacked)
 
     def stop(self) -> None:
         """Stop from another thread, for good: in order once it serves, at once before that."""
+        if self._done:
+            return
         self._told = True
         if self._server is None:
             self._end(0)
@@ -81,14 +94,39 @@ class Service:
             self._end_later()
 
     def _end_later(self) -> None:
-        """End the process by force if it has not ended by then."""
-        timer = threading.Timer(self.limits.grace + _MARGIN, self._end, [1])
-        timer.daemon = True
-        timer.start()
+        """End the process by force if `run` has not ended by then, or a call of the model has not."""
+        if self._timer is None:
+            self._timer = threading.Timer(self.limits.grace + _MARGIN, self._end, [1])
+            self._timer.daemon = True
+            self._timer.start()
 
     def _end(self, status: int) -> None:
-        remove(self.folder)
+        discard(self.folder)
         os._exit(status)
+
+
+class _Counted:
+    """Calls a model, and knows how many calls are in progress.
+
+    Args:
+        infer: the model.
+    """
+
+    def __init__(self, infer: Infer) -> None:
+        self.running = 0
+        self._infer = infer
+        self._lock = threading.Lock()
+
+    def __call__(self, signature: str, inputs: Any) -> Mapping[str, np.ndarray]:
+        self._count(1)
+        try:
+            return self._infer(signature, inputs)
+        finally:
+            self._count(-1)
+
+    def _count(self, step: int) -> None:
+        with self._lock:
+            self.running += step
 
 
 class HttpServer(uvicorn.Server):
