@@ -88,7 +88,7 @@ def write_rows(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
     logger.info("written: %s", options.output)
 
 
-def parse(description: str | None) -> argparse.Namespace:
+def parse(description: str | None, *, output: Path = RESULTS) -> argparse.Namespace:
     """Read the command line that these benchmarks share."""
     weights = SHARED / "weights" / "mobilenet_v2_1.0_224_notop.weights.h5"
     parser = argparse.ArgumentParser(
@@ -97,7 +97,7 @@ def parse(description: str | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=SHARED / "data" / "sartaj")
     parser.add_argument("--groups", type=Path, default=SHARED / "data" / "sartaj_groups.csv")
     parser.add_argument("--weights", type=Path, default=weights)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser.add_argument("--output", type=Path, default=output)
     options = parser.parse_args()
     for name in ("data", "groups", "weights"):
         if not (path := getattr(options, name)).exists():

@@ -26,11 +26,13 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx_gallery.gen_gallery",
+    "measured",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_made", "sg_execution_times.rst", "gallery/sg_execution_times.rst"]
 html_theme = "furo"
 html_title = "mri_tumor"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
 # Docstrings are written with single backquotes, as in Markdown: they mean code.
 default_role = "code"
 autodoc_typehints = "description"
@@ -71,7 +73,8 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
     "show_memory": False,
     "show_signature": False,
-    "min_reported_time": 1,
+    "default_thumb_file": str(Path(__file__).parent / "images" / "augmented.png"),
+    "min_reported_time": 600,
 }
 
 warnings.filterwarnings("ignore", message="The number of .* images", module="sphinx_gallery")

@@ -150,4 +150,5 @@ plots.save(figure, out / "strange.png")
 # Saved, exported or deployed, it decides the same way everywhere.
 
 calibrated.save(out / "calibrated")
-print(f"the calibrated classifier lies in {out / 'calibrated'}")
+again = models.Classifier.load(out / "calibrated")
+print(again.predict(testing.paths[0])[0].notice)
