@@ -54,8 +54,9 @@ def decide(logits: Any, features: Any = None, settings: Settings | None = None) 
             f"logits have shape {tuple(logits.shape)}", "(N, K), K from 2", "pass a batch of logits"
         )
     probabilities = keras.ops.softmax(logits / settings.temperature, axis=-1)
-    # Of the probabilities, which are what people see: Keras takes the logits 0 and -0 for different ones.
-    top = keras.ops.cast(keras.ops.argmax(probabilities, axis=-1), "int32")
+    # Of whole numbers: among floats Keras looks at the sign of zero, bit by bit, which no other engine can.
+    highest = probabilities >= keras.ops.max(probabilities, axis=-1, keepdims=True)
+    top = keras.ops.cast(keras.ops.argmax(keras.ops.cast(highest, "int32"), axis=-1), "int32")
     said: dict[str, Any] = {}
     if settings.conformal is not None:
         said["prediction_set"] = settings.conformal.sets(probabilities)
