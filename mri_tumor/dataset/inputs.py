@@ -1,7 +1,7 @@
 """Everything that `predict` takes, understood in one place: to ids and preprocessed batches."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -29,9 +29,10 @@ def batches(
 ) -> Iterator[tuple[list[str], Picture]]:
     """Return batches of ids and preprocessed pictures of whatever a `predict` was given, in its order.
 
-    Raw pictures (paths, bytes, `(H, W)` arrays, a Catalog) are preprocessed here, by threads, a few ahead of
-    their use, so a folder of thousands takes little memory. Preprocessed ones (`(size, size, 1)`,
-    `(N, size, size, 1)`, shards, a Dataset) are used as they are.
+    Raw pictures (paths, bytes, `(H, W)` arrays, a Catalog) are preprocessed here, by threads, two batches
+    ahead of their use: one is made while a network works on another, and a folder of thousands takes little
+    memory. Preprocessed ones (`(size, size, 1)`, `(N, size, size, 1)`, shards, a Dataset) are used as they
+    are.
 
     Args:
         images: one of
@@ -62,7 +63,24 @@ def batches(
             f"preprocess is {preprocess!r}", "a Preprocess", "pass the model's own, Classifier.preprocess"
         )
     check_whole("batch_size", batch_size, 1)
-    return _batched(_named(images, preprocess), batch_size)
+    return _batched(_named(images, preprocess, 2 * batch_size), batch_size)
+
+
+def count_of(images: Any) -> int | None:
+    """Return how many pictures there are in whatever a `predict` was given, None where that shows in the end.
+
+    >>> count_of(["a.png", "b.png"]), count_of("a.png"), count_of(np.zeros((5, 32, 32, 1), np.uint8))
+    (2, 1, 5)
+    """
+    if isinstance(images, str | Path):
+        return None if Path(images).is_dir() else 1
+    if isinstance(images, bytes | Record):
+        return 1
+    if _is_array(images):
+        return len(images) if len(images.shape) == 4 else 1
+    if _is_dataset(images) or not isinstance(images, Sized):
+        return None
+    return len(images)
 
 
 def _batched(stream: Iterator[Named], batch_size: int) -> Iterator[tuple[list[str], Picture]]:
@@ -70,13 +88,13 @@ def _batched(stream: Iterator[Named], batch_size: int) -> Iterator[tuple[list[st
         yield [name for name, _ in chunk], np.stack([picture for _, picture in chunk])
 
 
-def _named(images: Any, preprocess: Preprocess) -> Iterator[Named]:
+def _named(images: Any, preprocess: Preprocess, ahead: int) -> Iterator[Named]:
     if isinstance(images, str | Path) and Path(images).is_dir():
         return _shards(Path(images), preprocess)
     if isinstance(images, str | Path | bytes | Record):
-        return _listed([images], preprocess)
+        return _listed([images], preprocess, ahead)
     if isinstance(images, Catalog):
-        return read_ahead(lambda record: (record.id, decode(record, preprocess)), images)
+        return read_ahead(lambda record: (record.id, decode(record, preprocess)), images, most=ahead)
     if _is_dataset(images):
         return _dataset(images, preprocess)
     if _is_examples(images):
@@ -84,11 +102,11 @@ def _named(images: Any, preprocess: Preprocess) -> Iterator[Named]:
     if _is_array(images):
         return _array(np.asarray(images), preprocess)
     if isinstance(images, Iterable) and not isinstance(images, dict | bytearray | memoryview):
-        return _listed(images, preprocess)
+        return _listed(images, preprocess, ahead)
     raise ArgumentError(f"images is {_what(images)}", _TAKEN, "pass one of these")
 
 
-def _listed(items: Iterable[Any], preprocess: Preprocess) -> Iterator[Named]:
+def _listed(items: Iterable[Any], preprocess: Preprocess, ahead: int) -> Iterator[Named]:
     def prepared(numbered: tuple[int, Any]) -> Named:
         place, item = numbered
         if isinstance(item, Record):
@@ -102,7 +120,7 @@ def _listed(items: Iterable[Any], preprocess: Preprocess) -> Iterator[Named]:
             return str(place), _one(np.asarray(item), preprocess, name)
         raise ArgumentError(f"{name} is {_what(item)}", _TAKEN, "pass one of these")
 
-    return read_ahead(prepared, enumerate(items))
+    return read_ahead(prepared, enumerate(items), most=ahead)
 
 
 def _encoded(data: bytes, preprocess: Preprocess, name: str) -> Picture:

@@ -1,12 +1,13 @@
 """The classifier: a network, what it was trained on, and how its pictures are prepared, in one artefact."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from mri_tumor.dataset.inputs import batches
+from mri_tumor.dataset.inputs import batches, count_of
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import whole_folder
@@ -21,6 +22,7 @@ from mri_tumor.models.networks.file import load_network, save_network
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction, predictions
 from mri_tumor.models.seen import Seen
+from mri_tumor.progress import track
 
 RUN_CLASSIFIER = "classifier"
 """The folder of a run that holds its classifier."""
@@ -103,7 +105,7 @@ class Classifier:
             ManifestMismatch: the shards were preprocessed in another way.
         """
         found = []
-        for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
+        for ids, batch in self._batches(images, batch_size, "predicting"):
             found += predictions(ids, self._engine(batch), self.labels)
         return found
 
@@ -123,12 +125,20 @@ class Classifier:
         names: list[str] = []
         width = int(self.model.get_layer("features").output.shape[1])
         parts = [(np.empty((0, len(self.labels)), np.float32), np.empty((0, width), np.float32))]
-        for ids, batch in batches(images, self.preprocess, batch_size=batch_size):
+        for ids, batch in self._batches(images, batch_size, "looking at pictures"):
             seen = self._engine(batch)
             parts.append((seen["logits"], seen["features"]))
             names += ids
         logits, features = (np.concatenate(column) for column in zip(*parts, strict=True))
         return Observed(tuple(names), logits, features)
+
+    def _batches(self, images: Any, batch_size: int, doing: str) -> Iterator[tuple[list[str], np.ndarray]]:
+        """Return the preprocessed batches of what was given; more than one are counted as they come."""
+        found = batches(images, self.preprocess, batch_size=batch_size)
+        count = count_of(images)
+        if count is not None and count <= batch_size:
+            return found
+        return track(found, doing, None if count is None else -(-count // batch_size))
 
     def __repr__(self) -> str:
         network = self.manifest.sections["model"].get("name", self.model.name)

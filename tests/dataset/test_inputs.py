@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from mri_tumor.dataset import decoding
 from mri_tumor.dataset.catalog import Catalog, scan
-from mri_tumor.dataset.inputs import batches
+from mri_tumor.dataset.inputs import batches, count_of
 from mri_tumor.dataset.pipeline import Examples, load
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.dataset.reader import read_image
@@ -269,3 +269,40 @@ def test_a_client_of_paths_and_arrays_loads_no_tensorflow(catalog: Catalog) -> N
         "sys.exit('tensorflow' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_next_batch_is_read_while_this_one_is_used(catalog: Catalog) -> None:
+    """A batch leaves the next one on its way, not only as many pictures as there are threads."""
+    read: list[Path] = []
+
+    def listed() -> Iterator[Path]:
+        for _ in range(50):
+            for path in catalog.paths:
+                read.append(path)
+                yield path
+
+    stream = batches(listed(), SMALL, batch_size=24)
+    next(stream)
+    assert 48 <= len(read) <= 24 + 48
+
+
+@pytest.mark.parametrize(
+    ("images", "count"),
+    [
+        (b"bytes", 1),
+        ("picture.png", 1),
+        (["a.png", np.zeros((4, 4), np.uint8)], 2),
+        (np.zeros((4, 4), np.uint8), 1),
+        (np.zeros((32, 32, 1), np.uint8), 1),
+        (np.zeros((7, 32, 32, 1), np.uint8), 7),
+        (iter(["a.png"]), None),
+        (tf.data.Dataset.from_tensor_slices([1]), None),
+    ],
+)
+def test_how_many_pictures_there_are(images: Any, count: int | None) -> None:
+    assert count_of(images) == count
+
+
+def test_how_many_pictures_catalogs_and_folders_hold(catalog: Catalog, shards: Path) -> None:
+    assert count_of(catalog) == len(catalog)
+    assert count_of(shards) is None

@@ -464,3 +464,11 @@ def test_what_the_first_releases_saved_still_loads(classifier: Classifier, tmp_p
         found = Classifier.load(tmp_path / "old").predict(light(3))
         np.testing.assert_allclose(rows(found), expected, atol=1e-6)
         assert {(one.prediction_set, one.novelty, one.abstained) for one in found} == {(None, None, False)}
+
+
+def test_several_batches_are_counted(classifier: Classifier, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO", "mri_tumor"):
+        classifier.predict(pictures(3))
+        assert not caplog.records
+        classifier.predict(pictures(5), batch_size=2)
+    assert "predicting: 3 done" in caplog.text
