@@ -10,7 +10,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import networks_page
 import policy_page
+from docutils import nodes
 from sphinx_gallery.sorting import FunctionSortKey
 
 import mri_tumor
@@ -36,6 +38,7 @@ html_css_files = ["pages.css"]
 # Docstrings are written with single backquotes, as in Markdown: they mean code.
 default_role = "code"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented_params"
 autodoc_member_order = "bysource"
 autodoc_default_options = {"members": True, "show-inheritance": True}
 napoleon_google_docstring = True
@@ -78,19 +81,33 @@ sphinx_gallery_conf = {
 }
 
 warnings.filterwarnings("ignore", message="The number of .* images", module="sphinx_gallery")
-logging.getLogger("mri_tumor").setLevel(logging.INFO)
+# The pages show what an example prints; its log lines hold times, and go to nobody while there is a handler.
+logging.getLogger("mri_tumor").addHandler(logging.NullHandler())
+logging.getLogger("mri_tumor").propagate = False
+
+
+FILLED = {"how_to/cloud_policy": policy_page.fill, "reference/networks": networks_page.fill}
+"""The pages that show tables of the library's own, and what puts them there."""
 
 
 def _fill(_app: object, name: str, source: list[str]) -> None:
-    if name == "how_to/cloud_policy":
-        source[0] = policy_page.fill(source[0])
+    if name in FILLED:
+        source[0] = FILLED[name](source[0])
 
 
 def _outdated(*_: object) -> list[str]:
-    # What fills the page may have changed although its file has not.
-    return ["how_to/cloud_policy"]
+    # What fills a page may have changed although its file has not.
+    return list(FILLED)
+
+
+def _without_none(_app: object, _domain: str, _kind: str, content: nodes.Element) -> None:
+    """Leave out that something returns None: every class would say so of its constructor."""
+    for field in list(content.findall(nodes.field)):
+        if (field[0].astext(), field[1].astext()) == ("rtype", "None"):
+            field.parent.remove(field)
 
 
 def setup(app: object) -> None:
     app.connect("source-read", _fill)
     app.connect("env-get-outdated", _outdated)
+    app.connect("object-description-transform", _without_none, priority=900)
