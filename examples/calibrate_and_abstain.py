@@ -144,6 +144,8 @@ for name, one in zip(strange, calibrated.predict(list(strange.values())), strict
 figure = plots.grid(list(strange.values()), titles)
 plots.save(figure, out / "strange.png")
 
+# sphinx_gallery_thumbnail_number = 2
+
 # %%
 # Keep it
 # -------

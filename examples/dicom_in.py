@@ -148,7 +148,7 @@ for elements in ({"Modality": "CT"}, {"BurnedInAnnotation": "YES"}):
     try:
         dataset.read_image(path)
     except ReadError as refusal:
-        print(refusal)
+        print(str(refusal).replace(f"{out}/", ""))
 
 # %%
 # Split by patient, and shards
