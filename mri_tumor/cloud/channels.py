@@ -33,8 +33,11 @@ def check_channels(inputs: Inputs) -> None:
             "split with dataset.split and write both with dataset.write_tfrecords",
         )
     for name, place in inputs.items():
-        known = isinstance(place, str | Path) and (in_s3(place) or Path(place).exists())
-        if not NAME.fullmatch(name) or not known:
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise ArgumentError(
+                f"a channel is named {name!r:.80}", "1 to 64 letters, digits, '.', '_' and '-'", "rename it"
+            )
+        if not isinstance(place, str | Path) or not (in_s3(place) or Path(place).exists()):
             raise ArgumentError(
                 f"channel {name!r} is {str(place)!r}, which does not exist here",
                 "an existing folder or file, or an s3:// address",
@@ -65,8 +68,10 @@ def _fetched(name: str, place: str | Path, folder: Path) -> Path:
         return Path(place)
     from mri_tumor.cloud.storage import download
 
-    logger.info("%s", download(str(place), folder / name).summary())
-    return folder / name
+    # Nothing is overwritten by a download: another address of the same channel has another folder.
+    target = folder / f"{name}-{digest_of(str(place))[:8]}"
+    logger.info("%s", download(str(place), target).summary())
+    return target
 
 
 def stored_channels(inputs: Inputs, folder: "S3Address", terms: "Terms") -> dict[str, str]:
@@ -98,9 +103,8 @@ def _stored(path: Path, folder: "S3Address", terms: "Terms") -> str:
 
 
 def _digest(path: Path) -> str:
-    """Return a digest of a file's name and content, or of all files of a folder."""
-    if path.is_file():
-        return digest_of({path.name: sha256_of(path)})
-    files = (file for file in path.rglob("*") if file.is_file())
+    """Return a digest of what is sent: names and contents of a folder's files, or of the one file."""
+    from mri_tumor.cloud.aws.s3.local_files import files_of
+
     # Not the folder's own name: a copy of it under another one is the same data.
-    return digest_of({file.relative_to(path).as_posix(): sha256_of(file) for file in files})
+    return digest_of({file.name: sha256_of(file.path) for file in files_of(path)})

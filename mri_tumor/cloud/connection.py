@@ -45,15 +45,7 @@ class Connection:
     def __init__(self, url: str, timeout: float, *, connections: int = 16) -> None:
         self.url = url
         self.timeout = timeout
-        parts = urlsplit(url)
-        # Pictures of patients go over this connection, and it is not encrypted.
-        if parts.scheme != "http" or parts.hostname not in _LOOPBACK:
-            raise ArgumentError(
-                f"the endpoint is {url!r}",
-                "http://127.0.0.1:PORT, an endpoint on this machine",
-                "pass Predictor.name of a running endpoint, or start one with mri_tumor.cloud.deploy",
-            )
-        self._address = (parts.hostname, parts.port)
+        self._address = _address(url)
         self._places = threading.BoundedSemaphore(connections)
         self._idle: deque[http.client.HTTPConnection] = deque()
         self._closed = False
@@ -151,6 +143,24 @@ class Connection:
             "ask again later, send fewer requests at the same time, or pass a longer timeout",
             code=reply.status,
         )
+
+
+def _address(url: str) -> tuple[str, int | None]:
+    """Return host and port of an endpoint on this machine.
+
+    Raises:
+        ArgumentError: the address is another one, or none.
+    """
+    with contextlib.suppress(ValueError):  # a port that is no number, brackets that do not close
+        parts = urlsplit(url)
+        # Pictures of patients go over this connection, and it is not encrypted.
+        if parts.scheme == "http" and parts.hostname in _LOOPBACK:
+            return parts.hostname, parts.port
+    raise ArgumentError(
+        f"the endpoint is {url!r}",
+        "http://127.0.0.1:PORT, an endpoint on this machine",
+        "pass Predictor.name of a running endpoint, or start one with mri_tumor.cloud.deploy",
+    )
 
 
 def _once(connection: http.client.HTTPConnection, body: bytes, headers: Mapping[str, str]) -> _Reply:

@@ -14,14 +14,14 @@ from mri_tumor.cloud.aws.jobs.training import RemoteJob
 from mri_tumor.cloud.aws.jobs.tuner import tune_remotely
 from mri_tumor.cloud.aws.names import TIME, check_name, new_name, own_name
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
-from mri_tumor.cloud.channels import Inputs, check_channels, in_s3, local_channels, stored_channels
+from mri_tumor.cloud.channels import Inputs, check_channels, in_s3, stored_channels
 from mri_tumor.cloud.endpoint import deploy
 from mri_tumor.cloud.hyperparameters import as_texts, check_values
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.local import LocalJob
 from mri_tumor.cloud.package import archive_of, classifier_of
 from mri_tumor.cloud.predictor import Predictor
-from mri_tumor.cloud.tuning import Objective, Range, Trial, check_budget, points
+from mri_tumor.cloud.tuning import Objective, Range, Trial, check_budget, corners, points
 from mri_tumor.errors import ArgumentError, TrainingError
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class Estimator:
         )
         if instance_type == LOCAL:
             refuse_locally(self.machines.changed | dict(terms))
-            self.output: str | Path = Path(output)
+            self.output: str | Path = _local_folder(output)
         else:
             self._terms = Terms.of(terms)
             self.output = _s3_folder(output)
@@ -201,7 +201,10 @@ class Estimator:
 
     @property
     def history(self) -> list[dict[str, float]]:
-        """The rows of `history.csv`, one an epoch."""
+        """The rows of the finished job's `history.csv`, one an epoch; those of folds name their `fold`.
+
+        Reading it raises TrainingError for a job that has left none, or not yet.
+        """
         return self._started().history()
 
     def classifier(self) -> "Classifier":
@@ -247,11 +250,14 @@ class Estimator:
         wanted, goal = [Range.of(name, given) for name, given in ranges.items()], Objective(objective)
         if not wanted:
             raise ArgumentError("there are no ranges", "at least one", 'pass {"learning_rate": (1e-4, 1e-2)}')
-        for share in (0.0, 1.0):
-            self._check_values({one.name: one.at(share) for one in wanted})
+        # All before the first job: what is wrong would otherwise end the tuning when jobs have run already.
+        for values in corners(wanted):
+            self._check_values(values)
         estimators: dict[str, Estimator] = {}
         if self._terms is None:
             tried = points(wanted, max_jobs, seed)
+            for values in tried:
+                self._check_values(values)
             trials = [self._try(inputs, as_texts(values), goal, logs, estimators) for values in tried]
         else:
             plan = self._plan(inputs, self._terms, self.job_name or new_name())
@@ -316,8 +322,7 @@ class Estimator:
 
     def _start_local(self, inputs: Inputs) -> LocalJob:
         job = LocalJob(Path(self.output) / str(self.job_name))
-        channels = local_channels(inputs, job.inputs)
-        job.start(channels, self.hyperparameters, self.machines.environment)
+        job.start(inputs, self.hyperparameters, self.machines.environment)
         return job
 
     def _start_remote(self, inputs: Inputs, terms: Terms) -> RemoteJob:
@@ -341,6 +346,16 @@ class Estimator:
         if self._job is None:
             raise TrainingError("no job of this Estimator was started", "a job", "call fit() first")
         return self._job
+
+
+def _local_folder(output: Any) -> Path:
+    if not isinstance(output, str | Path) or in_s3(output):
+        raise ArgumentError(
+            f"output is {str(output)!r}",
+            "a folder of this machine, for a job with instance_type='local'",
+            "leave it out, or pass instance_type='ml.<family>.<size>'; cloud.upload sends a model to S3",
+        )
+    return Path(output)
 
 
 def _s3_folder(output: Any) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 _MAX_NAME = 240  # bytes
 _NUMBERED = (f"{kind}{number}" for kind in ("com", "lpt") for number in range(10))
+_REFUSED = frozenset('<>"|?*')
 _DEVICES = frozenset({"con", "prn", "aux", "nul", *_NUMBERED})
 
 
@@ -21,6 +22,8 @@ def name_problem(name: str) -> str | None:
         return "has an absolute or a Windows name; use relative names"
     if any(part in ("", ".", "..") for part in parts):
         return "has a name that is not normalised; use one without '..' and '.'"
+    if not _REFUSED.isdisjoint(name):
+        return """has a name with one of <>"|?*, which Windows refuses; rename it"""
     if not name.isprintable() or len(os.fsencode(name)) > _MAX_NAME:
         return "has a name that is too long or holds control characters; rename it"
     if any(part.endswith((".", " ")) or part.split(".")[0].casefold() in _DEVICES for part in parts):

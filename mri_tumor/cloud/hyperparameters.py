@@ -65,7 +65,8 @@ def _as_text(name: str, value: Any) -> str:
     if not isinstance(name, str) or not NAME.fullmatch(name) or "'" in text or len(text) > _LONGEST:
         raise ArgumentError(
             f"the hyperparameter {name!r} is {text!r:.80}",
-            f"letters, digits and _ in its name; at most {_LONGEST} characters and no ' in its value",
+            f"1 to 64 letters, digits, '.', '_' and '-' in its name; at most {_LONGEST} characters and no ' "
+            "in its value",
             "change it",
         )
     return text

@@ -16,6 +16,7 @@ from typing import Any
 
 from mri_tumor.cloud import process
 from mri_tumor.cloud.archive import pack
+from mri_tumor.cloud.channels import Inputs, local_channels
 from mri_tumor.cloud.container.job import METRICS
 from mri_tumor.errors import MriTumorError, TrainingError
 from mri_tumor.files import locked, write_text
@@ -30,7 +31,8 @@ class LocalJob:
     """One job and its folder.
 
     The folder holds `ml/`, which stands for `/opt/ml` (input, model, output, checkpoints), the job's
-    `log.txt`, and in the end `model.tar.gz`. A job of the same folder goes on from its checkpoints.
+    `log.txt`, in `fetched/` what it reads from S3, and in the end `model.tar.gz`. A job of the same folder
+    goes on from its checkpoints.
 
     Args:
         folder: the job's folder; its name is the job's name.
@@ -44,26 +46,31 @@ class LocalJob:
         self._child: subprocess.Popen[bytes] | None = None
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._stopped = False
+        self._problem: Exception | None = None
+        self._log_start = 0
         self._held = contextlib.ExitStack()
 
     def start(
         self,
-        channels: Mapping[str, Path],
+        inputs: Inputs,
         hyperparameters: Mapping[str, str],
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        """Start the job and return at once.
+        """Start the job and return at once, when what lies in S3 has been fetched.
 
         Args:
-            channels: name -> an existing folder or file.
+            inputs: channel -> an existing folder or file, or an `s3://` address.
             hyperparameters: name -> value as text, as the platform keeps them.
             environment: more variables for the job.
 
         Raises:
             TrainingError: a job of this name is running.
+            CloudError: a channel cannot be fetched.
         """
         self._hold()
         try:
+            # In a place of its own, which the next job of this name finds again.
+            channels = local_channels(inputs, self.folder / "fetched")
             self._start(channels, hyperparameters, environment or {})
         except BaseException:
             self._held.close()
@@ -97,11 +104,13 @@ class LocalJob:
         command = [part for name, value in hyperparameters.items() for part in (f"--{name}", value)]
         variables = self._environment(places, hyperparameters, command) | dict(environment)
         with self.log.open("ab") as log:
+            self._log_start = log.tell()  # what is before is of earlier jobs of this name
             # The job's own lines come on standard output; TensorFlow's chatter goes straight to the file.
             self._child = process.start(
                 [str(_ENTRY), *command], environment=variables, stdout=subprocess.PIPE, stderr=log
             )
-        self._follower = threading.Thread(target=self._follow, name=self.folder.name, daemon=True)
+        follow = threading.Thread(target=self._follow, args=[self._child], name=self.name, daemon=True)
+        self._follower = follow
         self._follower.start()
 
     @property
@@ -110,18 +119,21 @@ class LocalJob:
         if self._child is None:
             return "Completed" if self.archive.is_file() else "Failed"
         status = self._child.poll()
-        if status is None:
-            return "InProgress"
-        return "Stopped" if self._stopped else "Failed" if status else "Completed"
+        if status is None or (status == 0 and self._follower.is_alive()):
+            return "InProgress"  # its model is being packed
+        if status == 0 and self._problem is None:
+            return "Completed"
+        return "Stopped" if self._stopped else "Failed"
 
     def wait(self, *, logs: bool = True) -> None:
-        """Follow the job to its end, and pack what it leaves.
+        """Follow the job to its end.
 
         Args:
             logs: whether the job's lines are logged here too, as they come.
 
         Raises:
-            TrainingError: the job failed or was stopped; the error holds the reason.
+            TrainingError: the job failed or was stopped, or its model cannot be packed; the error holds the
+                reason.
         """
         if self._child is None:
             return
@@ -129,26 +141,39 @@ class LocalJob:
             while (line := self._lines.get()) is not None:
                 if logs:
                     logger.info("%s", line)
-            status = self._child.wait()
-        finally:
-            # After an exception, Ctrl-C too, nothing is left running; the checkpoints stay.
-            process.stop(self._child)
+        except BaseException:
+            # Ctrl-C too: nothing is left running; the checkpoints stay.
+            self.stop()
+            raise
+        self._lines.put(None)  # for whoever waits again
+        self._check(self._child.wait())
+
+    def _check(self, status: int) -> None:
+        """Refuse a job that did not end well."""
+        if self._problem is not None:
+            raise TrainingError(
+                f"the model of job {self.name} cannot be packed ({self._problem})",
+                f"room for it in {self.folder}",
+                "make room, and fit again with the same job_name: it goes on from its checkpoints",
+            ) from self._problem
+        if status == 0:
+            return
         if self._stopped:
             raise TrainingError(
                 f"job {self.folder.name} was stopped",
                 "a job that runs to its end",
                 "fit again with the same job_name: it goes on from its checkpoints",
             )
-        if status != 0:
-            raise self._failed(status)
-        pack(self.base / "model", self.archive)
-        self._child = None
+        raise self._failed(status)
 
     def stop(self) -> None:
-        """Stop the job; one that has ended stays as it is."""
-        if self._child is not None and self._child.poll() is None:
+        """Stop the job; one that has ended stays as it is. The next job of its name can start at once."""
+        if self._child is None:
+            return
+        if self._child.poll() is None:
             self._stopped = True
             process.stop(self._child)
+        self._follower.join()
 
     @property
     def model_data(self) -> Path:
@@ -165,7 +190,11 @@ class LocalJob:
 
     def metrics(self) -> dict[str, float]:
         """Return the value of each of `METRICS` that the job printed last, as SageMaker reads them."""
-        text = self.log.read_text(encoding="utf-8", errors="replace")
+        if not self.log.is_file():
+            return {}
+        with self.log.open("rb") as log:
+            log.seek(self._log_start)
+            text = log.read().decode("utf-8", "replace")
         found = {name: re.findall(expression, text) for name, expression in METRICS.items()}
         return {name: float(values[-1]) for name, values in found.items() if values}
 
@@ -174,24 +203,36 @@ class LocalJob:
         """The job's name."""
         return self.folder.name
 
-    @property
-    def inputs(self) -> Path:
-        """Where what the job reads lies, if it is fetched for it."""
-        return self.base / "input" / "fetched"
+    def _follow(self, child: subprocess.Popen[bytes]) -> None:
+        """Follow the job to its end, pack what it leaves, let its folder go, and say so to `wait`."""
+        try:
+            # Whoever stops the job closes the pipe, maybe while it is read here.
+            with contextlib.suppress(ValueError, OSError):
+                self._keep_lines(child)
+            if child.wait() == 0:
+                pack(self.base / "model", self.archive)
+        except Exception as error:
+            self._problem = error
+        finally:
+            process.stop(child)  # it has ended: this closes its pipes
+            self._held.close()  # before `wait` returns: whoever waited may start the next one at once
+            self._lines.put(None)
 
-    def _follow(self) -> None:
+    def _keep_lines(self, child: subprocess.Popen[bytes]) -> None:
         """Keep the job's lines, in its log and for `wait`, so that its pipe never fills."""
-        with self.log.open("ab") as log:
-            for line in (self._child.stdout if self._child else None) or ():
-                log.write(line)
-                log.flush()
+        with self.log.open("ab", buffering=0) as log:
+            for line in child.stdout or ():
                 self._lines.put(line.decode("utf-8", "replace").rstrip())
-        self._lines.put(None)
-        self._held.close()
+                with contextlib.suppress(OSError):  # a job that nobody reads stands still, on a full disk too
+                    log.write(line)
 
     def history(self) -> list[dict[str, float]]:
-        """Return the rows of `history.csv`: one an epoch."""
-        return read_history(self.base / "output" / "data" / "history.csv")
+        """Return the rows of the run's history; see `read_history`.
+
+        Raises:
+            TrainingError: the job has left none, or not yet.
+        """
+        return read_history(self.base / "output" / "data" / "history.csv", f"job {self.name}")
 
     def _prepare(self) -> None:
         self.archive.unlink(missing_ok=True)
@@ -259,7 +300,27 @@ class LocalJob:
         return TrainingError(f"job {self.folder.name} failed (its log is {self.log}): {reason}", "", fix)
 
 
-def read_history(path: Path) -> list[dict[str, float]]:
-    """Return the rows of a `history.csv`, with the columns that each has."""
+def read_history(path: Path, job: str = "the job") -> list[dict[str, float]]:
+    """Return the rows of a run's history, with the columns that each has.
+
+    Args:
+        path: the run's `history.csv`. A run with folds has `fold-N/history.csv` beside that place instead:
+            their rows follow one another, each with its `fold`, counted from 0.
+        job: which job, for the error.
+
+    Raises:
+        TrainingError: there is neither.
+    """
+    if path.is_file():
+        return _rows(path)
+    folds = {int(one.parent.name[5:]): one for one in path.parent.glob("fold-*/history.csv")}
+    if not folds:
+        raise TrainingError(
+            f"{job} has left no history", "a job that has ended well", "call wait() first, or fit() again"
+        )
+    return [{"fold": float(fold), **row} for fold in sorted(folds) for row in _rows(folds[fold])]
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
     with path.open(encoding="utf-8", newline="") as file:
         return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(file)]

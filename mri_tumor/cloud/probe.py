@@ -88,7 +88,7 @@ def check_probe(folder: Path, version: Path, manifest: Manifest) -> list[str]:
     labels = manifest.sections["data"]["labels"]
     try:
         pictures, answers = _read(place, manifest.sections["data"]["preprocess"]["size"])
-    except (OSError, ValueError, RequestError, ArgumentError) as error:
+    except (OSError, ValueError, RecursionError, RequestError, ArgumentError) as error:
         return [f"{PROBE}/ cannot be used ({str(error)[:200]}); {_MEND}"]
     with tf.device("/CPU:0"):
         try:

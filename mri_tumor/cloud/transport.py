@@ -74,7 +74,7 @@ def json_of(answer: bytes, name: str) -> Any:
     """
     try:
         return json.loads(answer)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         found = f"{name} answered {answer[:60]!r}"
         raise EndpointError(found, "JSON", "check that it is an endpoint of this library") from error
 

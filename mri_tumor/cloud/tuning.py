@@ -158,6 +158,19 @@ def check_budget(max_jobs: int, max_parallel_jobs: int) -> None:
         )
 
 
+def corners(ranges: Sequence[Range]) -> list[dict[str, Any]]:
+    """Return values to check before a tuning: every choice and both ends of every range come up.
+
+    >>> corners([Range.of("width", (8, 16)), Range.of("batch_size", [16, 32, 64])])[-1]
+    {'width': 16, 'batch_size': 64}
+    """
+    tried = {one.name: one.choices or (one.at(0.0), one.at(1.0)) for one in ranges}
+    most = max(map(len, tried.values()), default=0)
+    return [
+        {name: values[min(place, len(values) - 1)] for name, values in tried.items()} for place in range(most)
+    ]
+
+
 def points(ranges: Sequence[Range], count: int, seed: int) -> list[dict[str, Any]]:
     """Return values for `count` jobs that fill the ranges evenly: a scrambled Sobol sequence.
 

@@ -178,7 +178,7 @@ def test_machines_have_limits(options: dict, reason: str) -> None:
         ({"model": "it's"}, "no '"),
         ({"note": "x" * 2501}, "2500 characters"),
         ({f"name{number}": 1 for number in range(101)}, "at most 100"),
-        ({"a name": 1}, "letters, digits"),
+        ({"a name": 1}, "letters, digits, '.', '_' and '-'"),
         ({"weights": Path("a.h5")}, "passed to fit as channels"),
         ({"rate": float("nan")}, "'rate' is nan"),
         ([1], "no mapping"),

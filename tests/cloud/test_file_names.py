@@ -37,7 +37,22 @@ def test_ordinary_names(names: list[str]) -> None:
     assert problems_of(names) == []
 
 
-@pytest.mark.parametrize("name", ["", "/a", "a/", "a//b", ".", "a/..", "NUL.txt", "a /b", "x" * 241, "a\x00"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "/a",
+        "a/",
+        "a//b",
+        ".",
+        "a/..",
+        "NUL.txt",
+        "a /b",
+        "x" * 241,
+        "a\x00",
+        *(f"a{c}b" for c in '<>"|?*'),
+    ],
+)
 def test_names_with_a_problem(name: str) -> None:
     assert name_problem(name)
     assert problems_of([name])[0].startswith(repr(name[:100]))

@@ -13,6 +13,7 @@ import pytest
 from mri_tumor import cloud, models
 from mri_tumor.cloud.archive import pack
 from mri_tumor.cloud.container.job import METRICS, Places, main
+from mri_tumor.cloud.local import read_history
 
 ARGV = ["--model", "small_cnn", "--width", "2", "--epochs", "2", "--batch_size", "8", "--augment", "False"]
 
@@ -93,6 +94,8 @@ def test_what_a_tuning_goes_by_is_printed_with_every_recipe(
     classifier = models.Classifier.load(Path(environ["SM_MODEL_DIR"]) / "classifier")
     training = classifier.manifest.sections["training"]
     parts = training.get("folds", [training])
+    history = read_history(Path(environ["SM_OUTPUT_DATA_DIR"]) / "history.csv")
+    assert {row.get("fold") for row in history} == ({0.0, 1.0, 2.0} if "folds" in training else {None})
     means = [
         sum(part[name] for part in parts) / len(parts) for name in ("best_val_loss", "best_val_accuracy")
     ]

@@ -109,7 +109,18 @@ def test_an_error_of_the_endpoint_keeps_its_number(endpoint: cloud.Predictor) ->
 
 
 @pytest.mark.parametrize(
-    "name", ["https://127.0.0.1:1", "http://example.org", "http://10.0.0.1:80", "", "a b", "a_b", 3]
+    "name",
+    [
+        "https://127.0.0.1:1",
+        "http://example.org",
+        "http://10.0.0.1:80",
+        "http://127.0.0.1:abc",
+        "http://[::1",
+        "",
+        "a b",
+        "a_b",
+        3,
+    ],
 )
 def test_names_that_are_none_of_an_endpoint(name: object) -> None:
     with pytest.raises(ArgumentError, match=r"127\.0\.0\.1"):

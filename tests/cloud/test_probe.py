@@ -134,7 +134,9 @@ def test_a_model_that_gives_no_sets_is_a_fault(validate: Callable, tmp_path: Pat
 
 
 @pytest.mark.parametrize("name", ["pictures.npy", "answers.json"])
-@pytest.mark.parametrize("content", [None, b"", b"nothing of this kind", b"[3, 4, 5]", bytes(7 * 2**20)])
+@pytest.mark.parametrize(
+    "content", [None, b"", b"nothing of this kind", b"[3, 4, 5]", b"[" * 200_000, bytes(7 * 2**20)]
+)
 def test_a_probe_that_cannot_be_read(validate: Callable, name: str, content: bytes | None) -> None:
     def change(folder: Path) -> None:
         path = folder / PROBE / name

@@ -60,3 +60,5 @@ def test_bodies_have_a_limit_and_answers_are_json() -> None:
     assert json_of(b"[1]", "e") == [1]
     with pytest.raises(EndpointError, match="e answered b'<html>'"):
         json_of(b"<html>", "e")
+    with pytest.raises(EndpointError, match="JSON"):
+        json_of(b"[" * 200_000, "e")

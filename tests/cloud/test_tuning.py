@@ -116,6 +116,8 @@ def test_a_loss_is_made_small_and_an_accuracy_large() -> None:
         ({"ranges": {}}, "there are no ranges"),
         ({"ranges": {"width": (2, 1)}}, "the range of 'width'"),
         ({"ranges": {"learnin_rate": (1e-4, 1e-2)}}, "did you mean 'learning_rate'"),
+        ({"ranges": {"batch_size": [16, 64, -5, 32]}}, "batch_size is -5"),
+        ({"ranges": {"width": (2, 4), "batch_size": [16, 32, 64, "many"]}}, "batch_size is 'many'"),
         ({"inputs": {"train": "x"}}, "the inputs are"),
     ],
 )

@@ -146,11 +146,17 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> None:
         return
     logger.info("job: kept  %s", _kept(classifier.manifest.sections["training"]))
     layout(places.run, places.model)
-    places.data.mkdir(parents=True, exist_ok=True)
-    for name in _KEPT:
-        if (places.run / name).is_file():
-            shutil.copyfile(places.run / name, places.data / name)
+    _keep(places.run, places.data)
     logger.info("job: done, the model lies in %s", places.model)
+
+
+def _keep(run: Path, data: Path) -> None:
+    """Copy what tells how a run went, and each of its folds."""
+    for name in (name for kept in _KEPT for name in (kept, f"fold-*/{kept}")):
+        for path in run.glob(name):
+            place = data / path.relative_to(run)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
 
 
 def _words(argv: Sequence[str], environ: Mapping[str, str]) -> list[str]:

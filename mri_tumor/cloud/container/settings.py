@@ -183,8 +183,16 @@ def _names() -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _check(settings: Settings) -> None:
-    kinds = {"model": str, "weights": str | None, "preset": str | None, "refit": bool, "allow_leakage": bool}
-    for name, kind in kinds.items():
+    text, either = (str, "a text"), (bool, "true or false")
+    or_none = (str | None, "a text, or null")
+    kinds: dict[str, tuple[Any, str]] = {
+        "model": text,
+        "weights": or_none,
+        "preset": or_none,
+        "refit": either,
+        "allow_leakage": either,
+    }
+    for name, (kind, expected) in kinds.items():
         value = getattr(settings, name)
         if not isinstance(value, kind):
-            raise ArgumentError(f"the hyperparameter {name} is {value!r}", f"{kind}", f"leave {name} out")
+            raise ArgumentError(f"the hyperparameter {name} is {value!r}", expected, f"leave {name} out")
