@@ -1,7 +1,6 @@
 """Model archives as files: packed so that equal content gives equal bytes, unpacked member by member."""
 
 import gzip
-import shutil
 import tarfile
 import zlib
 from collections.abc import Iterable
@@ -167,8 +166,3 @@ class _Target:
         if key in self.files or (kind == "file" and key in self.folders) or self.files & set(parents_of(key)):
             return "takes the place of an earlier member; leave one of them out"
         return None
-
-
-def remove(folder: str | Path) -> None:
-    """Remove a temporary folder; what cannot be removed stays, because this runs while things end."""
-    shutil.rmtree(folder, ignore_errors=True)

@@ -15,12 +15,12 @@ from typing import Any, Unpack
 
 from mri_tumor import errors
 from mri_tumor.cloud import process
-from mri_tumor.cloud.archive import remove
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.package import archive_of
 from mri_tumor.cloud.predictor import Predictor
 from mri_tumor.errors import EndpointError
+from mri_tumor.files import discard
 
 _STARTUP, _REMOTE_STARTUP = 180.0, 1800.0  # seconds
 
@@ -133,7 +133,7 @@ class LocalServer:
         """End the process and remove its files; the second call does nothing."""
         if hasattr(self, "_finalizer"):
             self._finalizer()
-        remove(self.folder)
+        discard(self.folder)
 
     @property
     def log(self) -> Path:
@@ -186,4 +186,4 @@ class LocalServer:
 
 def _end(child: subprocess.Popen[Any], folder: Path) -> None:
     process.stop(child)
-    remove(folder)
+    discard(folder)

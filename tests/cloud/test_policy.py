@@ -163,3 +163,6 @@ def test_a_policy_is_a_document_that_names_one_bucket_and_one_role() -> None:
     assert with_key["Key"]["Resource"] == key
     with pytest.raises(ArgumentError, match="there is no step 'downlod'"):
         cloud.policy("my-bucket", role, ["downlod"])
+    for wrong in ("notarole", "", None):
+        with pytest.raises(ArgumentError, match=r"role is .*arn:aws:iam"):
+            cloud.policy("my-bucket", wrong)

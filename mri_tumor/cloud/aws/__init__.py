@@ -1,1 +1,1 @@
-"""What speaks to AWS: it is imported when an `s3://` or `ml.*` value is first used."""
+"""What speaks to AWS. boto3 and the SDK are imported when an `s3://` or `ml.*` value is first used."""

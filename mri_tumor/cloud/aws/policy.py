@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from mri_tumor.cloud.aws.names import PREFIX
+from mri_tumor.cloud.aws.terms import check_role
 from mri_tumor.errors import ArgumentError
 
 _SHARED_S3 = ("s3:GetObject", "s3:ListBucket")
@@ -107,7 +108,7 @@ def policy(
         kms_key: the ARN of the key that is used, if one is.
 
     Raises:
-        ArgumentError: a step is not known.
+        ArgumentError: a step is not known, or the role is no ARN of one.
 
     >>> document = policy("my-bucket", "arn:aws:iam::123456789012:role/sagemaker", ["predict"])
     >>> document["Statement"][0]["Action"]
@@ -119,7 +120,7 @@ def policy(
         raise ArgumentError(f"there is no step {unknown[0]!r}", f"some of {known}", "correct the name")
     chosen = STEPS if steps is None else {step: STEPS[step] for step in steps}
     actions = sorted({action for needed in chosen.values() for action in needed})
-    partition = role.split(":")[1]
+    partition = check_role(role).split(":")[1]
     objects, whole = f"arn:{partition}:s3:::{bucket}/*", f"arn:{partition}:s3:::{bucket}"
     statements: list[tuple[str, list[str], Any]] = [
         ("Own", [one for one in actions if _is_own(one)], f"arn:{partition}:sagemaker:*:*:*/{PREFIX}-*"),

@@ -67,10 +67,8 @@ class Terms:
             MissingExtra: boto3 is not installed.
             CloudError: no region is set.
         """
-        role = given.get("role")
-        if not isinstance(role, str) or not _ROLE.fullmatch(role):
-            raise ArgumentError(f"role is {role!r}", "arn:aws:iam::<12 digits>:role/<name>", _FIND_ROLE)
-        subnets, groups = (_ids(given.get(name, ()), name) for name in ("subnets", "security_group_ids"))
+        role = check_role(given.get("role"))
+        subnets, groups = (_ids(given.get(name) or (), name) for name in ("subnets", "security_group_ids"))
         if bool(subnets) != bool(groups):
             raise ArgumentError(
                 f"there are {len(subnets)} subnets and {len(groups)} security groups",
@@ -127,6 +125,17 @@ class Terms:
         return tag_list(self.tags)
 
 
+def check_role(role: Any) -> str:
+    """Return the ARN of a role.
+
+    Raises:
+        ArgumentError: it is none.
+    """
+    if not isinstance(role, str) or not _ROLE.fullmatch(role):
+        raise ArgumentError(f"role is {role!r}", "arn:aws:iam::<12 digits>:role/<name>", _FIND_ROLE)
+    return role
+
+
 def check_names(given: Mapping[str, Any], call: Callable[..., Any]) -> None:
     """Refuse keyword arguments that are no terms, and name those that the call takes.
 
@@ -165,6 +174,6 @@ def refuse_locally(given: Mapping[str, Any]) -> None:
 
 
 def _ids(given: Any, name: str) -> tuple[str, ...]:
-    if isinstance(given, str) or not all(isinstance(one, str) and one for one in given):
+    if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one for one in given):
         raise ArgumentError(f"{name} is {given!r}", "a list of ids", "pass a list")
     return tuple(given)
