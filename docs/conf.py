@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -55,8 +56,10 @@ EXECUTED = ("transfer_learning", "evaluate_honestly", "calibrate_and_abstain", "
 
 
 def gallery_arguments(_settings: dict, variables: dict) -> list[str]:
-    """Return the arguments an example is run with here: its files stay out of the sources."""
-    return ["--out", f"../docs/_build/examples/{Path(variables['src_file']).stem}"]
+    """Return the arguments an example is run with here: a folder outside the sources, empty at first."""
+    name = Path(variables["src_file"]).stem
+    shutil.rmtree(Path(__file__).parent / "_build" / "examples" / name, ignore_errors=True)
+    return ["--out", f"../docs/_build/examples/{name}"]
 
 
 def gallery_order(path: str) -> tuple[bool, int, str]:
