@@ -379,3 +379,16 @@ def test_an_example_that_the_gallery_does_not_execute_is_sound(path: Path) -> No
             assert hasattr(rooms[node.value.id], node.attr), ast.unparse(node)
     about = doctest.DocTestParser().get_doctest(ast.get_docstring(tree) or "", {}, path.name, path.name, 0)
     assert doctest.DocTestRunner().run(about).failed == 0
+
+
+@pytest.mark.slow
+def test_the_whole_workflow_runs_to_its_report(tmp_path: Path) -> None:
+    """The gallery does not run it: it takes longer than a page may. SageMaker's has a test of its own."""
+    command = [sys.executable, str(EXAMPLES / "full_workflow.py"), "--out", "d"]
+    done = subprocess.run(
+        [*command, "--per-class", "16", "--epochs", "2"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "leaked" in done.stdout
+    assert "Not a medical device" in (tmp_path / "d" / "report.html").read_text(encoding="utf-8")
