@@ -51,7 +51,8 @@ def rebuilt(network: Any, changes: dict[str, Any], chosen: Callable[[Any], bool]
 
     def layer_of(layer: Any) -> Any:
         config = layer.get_config()
-        if chosen(layer):
+        # Some networks hold bare operations between their layers, which have no settings of their own.
+        if isinstance(layer, keras.layers.Layer) and chosen(layer):
             config |= changes
         return type(layer).from_config(config)
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.builders import build, head
+from mri_tumor.models.builders import available, build, head
 from mri_tumor.models.loop import run_epochs
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.steps.precision import synchronised, with_precision
@@ -125,3 +125,18 @@ def test_a_network_that_cannot_be_rebuilt_is_refused():
 
     with pytest.raises(ArgumentError, match="cannot be rebuilt"):
         with_precision(Own(), "mixed_bfloat16")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "small_cnn" else pytest.mark.slow) for name in available()],
+)
+def test_every_network_computes_in_half_precision(name):
+    plain = build(name, size=80)
+    mixed = with_precision(plain, "mixed_bfloat16")
+    kinds = {layer.compute_dtype for layer in mixed.layers if isinstance(layer, keras.layers.Conv2D)}
+    assert kinds == {"bfloat16"}
+    pictures = np.random.default_rng(0).integers(0, 256, (2, 80, 80, 1), np.uint8)
+    logits = mixed(pictures)
+    assert logits.dtype == "float32"
+    np.testing.assert_allclose(logits, plain(pictures), atol=0.1)
