@@ -56,6 +56,10 @@ class TrainingError(MriTumorError):
     """A training run cannot start, go on or be resumed."""
 
 
+class EngineError(MriTumorError):
+    """An engine cannot run a network on this machine, or does not say what the network says."""
+
+
 class PackageError(MriTumorError):
     """A model archive is malformed, unsafe or incomplete."""
 

@@ -58,11 +58,12 @@ def layout(classifier: "Classifier | str | Path", directory: str | Path) -> Path
         ManifestMismatch: the folder holds no classifier, or a damaged one.
     """
     from mri_tumor.cloud.probe import write_probe
+    from mri_tumor.models.export import write_servable
 
     directory = Path(directory)
     kept = directory / CLASSIFIER
     loaded = _saved(classifier, kept)
-    loaded.export(directory / VERSION, format="saved_model")
+    write_servable(loaded, directory / VERSION)
     code = directory / "code"
     code.mkdir(parents=True, exist_ok=True)
     for source in handler_files():

@@ -15,7 +15,9 @@ from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.builders import describe
 from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
 from mri_tumor.models.deciding.settings import Settings
+from mri_tumor.models.engines.choice import Subject, engine_for
 from mri_tumor.models.engines.engine import Engine
+from mri_tumor.models.engines.report import ExportReport
 from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 from mri_tumor.models.export import check_target, write_export
 from mri_tumor.models.networks.file import load_network, save_network
@@ -140,6 +142,11 @@ class Classifier:
             return found
         return track(found, doing, None if count is None else -(-count // batch_size))
 
+    @property
+    def engine(self) -> Engine:
+        """What works the network out: its `name` and its `precision`."""
+        return self._engine
+
     def __repr__(self) -> str:
         network = self.manifest.sections["model"].get("name", self.model.name)
         return f"<Classifier {network}: {', '.join(self.labels)}>"
@@ -185,15 +192,36 @@ class Classifier:
         self.manifest = manifest
 
     @classmethod
-    def load(cls, directory: str | Path) -> Self:
+    def load(
+        cls,
+        directory: str | Path,
+        *,
+        engine: str | None = None,
+        precision: str | None = None,
+        pictures: Any = None,
+    ) -> Self:
         """Read a classifier that `save` wrote; no code that lies in the folder is run.
+
+        Another engine than TensorFlow is made from the network as it is loaded, and keeps answering by it
+        whatever becomes of `model`. It is held against the network before it is used, and kept in the folder
+        (`engines/`) where that can be written, so that the next loading is quick.
 
         Args:
             directory: the classifier's folder, or the folder of a finished run, which holds one.
+            engine: what works the network out: `"tensorflow"`, which None is too; `"openvino"` (extra
+                `fast`); `"onnx"` (extra `export`); or `"auto"`: OpenVINO where it is installed, says the same
+                and there is no GPU, and TensorFlow elsewhere. A log line says which.
+            precision: None for `"float32"`. `"float16"`, `"bfloat16"` (OpenVINO, on a processor that has it)
+                or `"int8"` are only taken where labels, sets and abstentions are the network's on `pictures`.
+            pictures: what `predict` takes, to check the engine by and for int8 also to calibrate it; None
+                for a few phantoms. Where the engine is kept already it is then made anew.
 
         Raises:
             ManifestMismatch: the folder, its manifest or its network is missing, altered or too new, or they
                 do not belong together.
+            ArgumentError: an unknown engine or precision, or int8 without pictures and none kept.
+            MissingExtra: the engine is not installed.
+            EngineError: the engine cannot run this network here, or does not say what the network says.
         """
         inside = Path(directory) / RUN_CLASSIFIER
         folder = inside if (inside / MODEL_FILE).is_file() else Path(directory)
@@ -201,19 +229,51 @@ class Classifier:
         path = folder / MODEL_FILE
         check_file(path, manifest, "file")
         kept = Companions.load(folder, manifest)
-        return cls(load_network(path), manifest, **vars(kept))
+        loaded = cls(load_network(path), manifest, **vars(kept))
+        subject = Subject(loaded.model, loaded.settings, loaded.preprocess, manifest.digest, folder)
+        loaded._engine = engine_for(subject, engine, precision, pictures)
+        return loaded
 
-    def export(self, directory: str | Path, format: str = "saved_model") -> None:  # noqa: A002 - the public name
-        """Write the classifier in a form that other programs serve; it needs no mri_tumor to run.
+    def export(
+        self,
+        directory: str | Path,
+        format: str = "saved_model",  # noqa: A002 - the public name
+        *,
+        precision: str = "float32",
+        pictures: Any = None,
+    ) -> ExportReport:
+        """Write the classifier in a form that other programs run, which needs no mri_tumor, and measure it.
 
-        `"saved_model"` is TensorFlow's: its signature `serving_default` takes `image`, encoded JPEG or PNG of
-        any size (N,), its signature `preprocessed` takes `image`, uint8 (N, size, size, 1). Both give what
-        `decide` returns, under the same names. The manifest lies in `assets.extra/`.
+        Every form gives what `decide` returns, under the same names, and takes any number of pictures:
+
+        * `"saved_model"`, TensorFlow's: its signature `serving_default` takes `image`, encoded JPEG or PNG of
+          any size (N,), its signature `preprocessed` takes `image`, uint8 (N, size, size, 1).
+        * `"onnx"` (`model.onnx`), `"litert"` (`model.tflite`) and `"openvino"` (`model.xml`, `model.bin`)
+          take preprocessed pictures only, and also give `logits` and `features`.
+
+        The manifest and the report (`parity.json`, `parity.txt`) lie beside it, for a SavedModel in
+        `assets.extra/`.
+
+        Args:
+            directory: where; an earlier export of this format there is replaced.
+            format: one of these.
+            precision: `"float32"`; `"float16"` or `"int8"` (onnx, litert, openvino); `"bfloat16"` (openvino,
+                on a processor that computes in it).
+            pictures: what `predict` takes, to measure by: at most 512 of them are taken. int8 needs them: it
+                is calibrated by half of them, at most 200, and measured on the others. None for phantoms.
+
+        Returns:
+            How far what was written lies from the classifier, its size and its speed.
 
         Raises:
-            ArgumentError: an unknown format, or a folder that holds something else.
+            ArgumentError: an unknown format or precision, a folder that holds something else, no pictures for
+                int8, or a preprocessing that TensorFlow cannot do.
+            ReadError: a picture cannot be read.
+            MissingExtra: the format's tools are not installed.
+            EngineError: the network has something that the format does not know, or the processor cannot
+                compute in this precision.
         """
-        write_export(self.model, self.settings, self.preprocess, self.manifest, directory, format)
+        return write_export(self, directory, format, precision, pictures)
 
 
 def _with_model(manifest: Manifest, described: dict[str, Any]) -> Manifest:

@@ -1,55 +1,149 @@
-"""A classifier in the forms that other programs serve."""
+"""A classifier in the forms that other programs serve, each held against the classifier."""
 
-from collections.abc import Callable
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import tensorflow as tf
-
-from mri_tumor.errors import ArgumentError, ManifestMismatch
-from mri_tumor.files import check_replaceable, whole_folder
+from mri_tumor.errors import ManifestMismatch
+from mri_tumor.files import check_replaceable, sha256_of, whole_folder
 from mri_tumor.manifest import Manifest
-from mri_tumor.models.decision import answer
+from mri_tumor.models.engines.engine import Engine
+from mri_tumor.models.engines.formats import Format, format_of, written
+from mri_tumor.models.engines.frozen import INPUT, Frozen
+from mri_tumor.models.engines.latency import latencies
+from mri_tumor.models.engines.machine import machine, versions_of
+from mri_tumor.models.engines.parity import answers, compare
+from mri_tumor.models.engines.report import ExportReport
+from mri_tumor.models.engines.samples import Sample, sample_of
+from mri_tumor.models.engines.saved_model import write_saved_model
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.preprocess import Preprocess
     from mri_tumor.models.deciding.settings import Settings
 
 EXTRA = "assets.extra"
-"""The folder of a SavedModel that TensorFlow leaves alone: here the manifest lies."""
+"""The folder of a SavedModel that TensorFlow leaves alone: here lie the manifest and the report."""
+
+
+class Exportable(Protocol):
+    """What of a classifier is exported, with its manifest; `engine` is what the export is held against."""
+
+    model: Any
+    settings: "Settings"
+    preprocess: "Preprocess"
+    manifest: Manifest
+
+    @property
+    def engine(self) -> Engine:
+        """What works the network out."""
+        ...
 
 
 def write_export(
-    model: Any,
-    settings: "Settings",
-    preprocess: "Preprocess",
-    manifest: Manifest,
-    directory: str | Path,
-    form: str,
-) -> None:
-    """Write a network with its preprocessing and its decision; whole or not there.
+    classifier: Exportable, directory: str | Path, form: str, precision: str, pictures: Any
+) -> ExportReport:
+    """Write a classifier in a form and measure what was written; whole or not there.
 
     Args:
-        model: uint8 (N, size, size, 1) to logits.
-        settings: how it decides.
-        preprocess: what `serving_default` does with an encoded picture.
-        manifest: is put beside it.
-        directory: where; an earlier export there is replaced.
-        form: `"saved_model"`.
+        classifier: what is exported.
+        directory: where; an earlier export of this form there is replaced.
+        form: one of `FORMATS`.
+        precision: one that the form has.
+        pictures: to measure by, and for int8 to calibrate by: what `predict` takes; None for phantoms.
 
     Raises:
-        ArgumentError: an unknown form, a folder that holds something else, or a preprocessing that cannot be
-            done in TensorFlow.
+        ArgumentError: an unknown form or precision, a folder that holds something else, no pictures for int8,
+            or a preprocessing that cannot be done in TensorFlow.
+        MissingExtra: the form's tools are not installed.
+        EngineError: the form does not know what the network is made of.
     """
-    if form not in _FORMATS:
-        raise ArgumentError(
-            f"there is no format {form!r}", f"one of {', '.join(_FORMATS)}", "correct the name"
-        )
-    check_target(directory, "saved_model.pb")
+    kind = format_of(form, precision)
+    check_target(directory, kind.file)
+    sample = sample_of(pictures, classifier.preprocess, calibrating=precision == "int8")
     with whole_folder(directory) as partial:
-        _FORMATS[form](model, settings, preprocess, partial)
+        engine = _write(classifier, partial, form, kind, precision, sample)
+        beside = partial / EXTRA if form == "saved_model" else partial
+        files = {file.relative_to(partial).as_posix(): file for file in _files(partial)}
+        report = ExportReport(
+            form,
+            precision,
+            classifier.manifest.digest,
+            _saved_model_input(classifier) if form == "saved_model" else _input(classifier),
+            sample.origin,
+            _calibrated_on(sample),
+            compare(answers(classifier.engine, sample.pictures), answers(engine, sample.pictures)),
+            sum(file.stat().st_size for file in files.values()),
+            {name: sha256_of(file) for name, file in files.items()},
+            latencies({"exported": engine, "classifier": classifier.engine}, sample.pictures),
+            machine(),
+            versions_of(form),
+        )
+        beside.mkdir(exist_ok=True)
+        report.save(beside)
+        _manifest(classifier, report).save(beside)
+    return report
+
+
+def write_servable(classifier: Exportable, directory: str | Path) -> None:
+    """Write a SavedModel with its manifest and measure nothing: what packages hold, and what servers load."""
+    check_target(directory, format_of("saved_model", "float32").file)
+    with whole_folder(directory) as partial:
+        write_saved_model(classifier.model, classifier.settings, classifier.preprocess, partial)
         (partial / EXTRA).mkdir()
-        manifest.save(partial / EXTRA)
+        classifier.manifest.save(partial / EXTRA)
+
+
+def _write(
+    classifier: Exportable, folder: Path, form: str, kind: Format, precision: str, sample: Sample
+) -> Engine:
+    if form == "saved_model":
+        write_saved_model(classifier.model, classifier.settings, classifier.preprocess, folder)
+        return kind.engine(folder, precision)
+    frozen = Frozen(classifier.model, classifier.settings)
+    return written(form, frozen, folder, precision, sample.calibration)
+
+
+def _input(classifier: Exportable) -> str:
+    size = classifier.preprocess.size
+    return (
+        f"'{INPUT}', uint8 (N, {size}, {size}, 1), 0-255, as the manifest's section 'data' prepares them; "
+        "it decodes no picture"
+    )
+
+
+def _saved_model_input(classifier: Exportable) -> str:
+    size = classifier.preprocess.size
+    return (
+        f"'{INPUT}': signature serving_default: JPEG or PNG files of any size (N,), which it decodes and "
+        f"preprocesses; signature preprocessed: uint8 (N, {size}, {size}, 1)"
+    )
+
+
+def _calibrated_on(sample: Sample) -> str | None:
+    if sample.calibration is None:
+        return None
+    which = "none of those that it was measured on" if sample.apart else "those that it was measured on"
+    return f"{len(sample.calibration)} pictures, {which}"
+
+
+def _manifest(classifier: Exportable, report: ExportReport) -> Manifest:
+    """Return the manifest that lies beside an export; a SavedModel's stays that of its classifier."""
+    if report.format == "saved_model":
+        return classifier.manifest
+    section = {
+        "format": report.format,
+        "precision": report.precision,
+        "classifier": report.classifier,
+        "input": report.input,
+        "files": report.files,
+    }
+    return dataclasses.replace(
+        classifier.manifest, sections=classifier.manifest.sections | {"export": section}
+    )
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
 def check_target(directory: str | Path, marker: str, *, kind: str | None = None) -> None:
@@ -76,32 +170,3 @@ def _is_of(path: Path, kind: str | None) -> bool:
         return kind is None or Manifest.load(path, kind=kind).kind == kind
     except ManifestMismatch:
         return False
-
-
-def _saved_model(model: Any, settings: "Settings", preprocess: "Preprocess", directory: Path) -> None:
-    size = preprocess.size
-    prepare = preprocess.graph()
-    picture = tf.TensorSpec((size, size, 1), tf.uint8)
-
-    def decided(image: Any) -> dict[str, Any]:
-        return answer(model, image, settings)
-
-    batch = tf.TensorSpec((None, size, size, 1), tf.uint8, name="image")
-    preprocessed = tf.function(decided, input_signature=[batch])
-
-    def prepared(image: Any) -> Any:
-        # One by one: the pictures of a request may all have other sizes.
-        return preprocessed(tf.map_fn(prepare, image, fn_output_signature=picture))
-
-    encoded = tf.TensorSpec((None,), tf.string, name="image")
-    signatures = {
-        "serving_default": tf.function(prepared, input_signature=[encoded]),
-        "preprocessed": preprocessed,
-    }
-    # A bare module with the weights: Keras' own ExportArchive writes every weight twice (Keras 3.15).
-    module = tf.Module()
-    module.weights = [weight.value for weight in model.weights]
-    tf.saved_model.save(module, str(directory), signatures=signatures)
-
-
-_FORMATS: dict[str, Callable[[Any, "Settings", "Preprocess", Path], None]] = {"saved_model": _saved_model}

@@ -27,9 +27,10 @@ def lay_out(source: Path, folder: Path) -> Manifest:
     if not source.is_dir():
         return unpack_package(source, folder)
     from mri_tumor.models.classifier import Classifier
+    from mri_tumor.models.export import write_servable
 
     classifier = Classifier.load(source)
-    classifier.export(folder / VERSION)
+    write_servable(classifier, folder / VERSION)
     return classifier.manifest
 
 

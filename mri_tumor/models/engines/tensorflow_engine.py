@@ -69,22 +69,30 @@ class TensorFlowEngine:
             return self._function
 
 
-def compiled(network: Any, settings: Settings) -> Any:
+def compiled(network: Any, settings: Settings, **options: Any) -> Any:
     """Return a `tf.function` from pictures to what is said about them, with the weights of this moment.
 
-    It is compiled for each shape of its argument, uint8 (n, size, size, 1).
+    It is compiled for each shape of its argument, uint8 (n, size, size, 1). The names of its operations begin
+    with `network/` and `decision/`.
+
+    Args:
+        network: uint8 (N, size, size, 1) to logits, as `build` makes it.
+        settings: how it decides.
+        **options: of `tf.function`.
     """
     kinds = (network.trainable_variables, network.non_trainable_variables)
     weights = [[keras.ops.convert_to_numpy(one) for one in kind] for kind in kinds]
 
-    def run(images: Any) -> dict[str, Any]:
-        constants = [[tf.constant(one) for one in kind] for kind in weights]
-        with keras.StatelessScope(state_mapping=_pairs(kinds, constants)):
-            logits, features = observe(network, images, settings.tta)
-        said = decide(logits, features, settings)
+    def run(image: Any) -> dict[str, Any]:
+        with tf.name_scope("network"):
+            constants = [[tf.constant(one) for one in kind] for kind in weights]
+            with keras.StatelessScope(state_mapping=_pairs(kinds, constants)):
+                logits, features = observe(network, image, settings.tta)
+        with tf.name_scope("decision"):
+            said = decide(logits, features, settings)
         return said | {"logits": tf.cast(logits, tf.float32), "features": tf.cast(features, tf.float32)}
 
-    return tf.function(run)
+    return tf.function(run, **options)
 
 
 def _pairs(kinds: Any, constants: Any) -> list[tuple[Any, Any]]:

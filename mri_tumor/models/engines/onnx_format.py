@@ -1,0 +1,84 @@
+"""ONNX's form of a classifier: `model.onnx`."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mri_tumor.models.engines.frozen import INPUT, NETWORK, Frozen, one_by_one
+from mri_tumor.models.engines.libraries import onnx, onnxruntime
+
+FILE = "model.onnx"
+_OPSET = 17
+
+
+def write_onnx(frozen: Frozen, folder: Path, precision: str, calibration: NDArray[np.uint8] | None) -> None:
+    """Write the model.
+
+    Args:
+        frozen: the network and its decision.
+        folder: gets `model.onnx`.
+        precision: `"float32"`; `"float16"`, all of the network; `"int8"`, the network's convolutions.
+        calibration: for int8, pictures (N, size, size, 1) whose activations give the ranges.
+
+    Raises:
+        MissingExtra: a tool is not installed.
+    """
+    plain = folder / FILE
+    with tempfile.TemporaryDirectory(prefix="mri_tumor-onnx-") as temporary:
+        whole = Path(temporary) / FILE
+        onnx("tf2onnx").convert.from_function(
+            frozen.function, [frozen.spec], opset=_OPSET, output_path=str(whole)
+        )
+        if calibration is not None:
+            _quantise(whole, plain, calibration)
+        else:
+            model = onnx().load(str(whole))
+            onnx().save(_halved(model) if precision == "float16" else model, str(plain))
+
+
+def _halved(model: Any) -> Any:
+    tool = onnxruntime("transformers.float16")
+    return tool.convert_float_to_float16(
+        model, keep_io_types=True, disable_shape_infer=True, node_block_list=_decision(model)
+    )
+
+
+def _quantise(source: Path, target: Path, calibration: NDArray[np.uint8]) -> None:
+    tool = onnxruntime("quantization")
+    joined = source.with_name("joined.onnx")
+    onnxruntime("quantization.shape_inference").quant_pre_process(
+        str(source), str(joined), skip_symbolic_shape=True
+    )
+    tool.quantize_static(
+        str(joined),
+        str(target),
+        _reader(tool, calibration),
+        quant_format=tool.QuantFormat.QDQ,
+        activation_type=tool.QuantType.QUInt8,
+        weight_type=tool.QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,  # sums of 8-bit products overflow on processors without VNNI
+        op_types_to_quantize=["Conv"],
+        nodes_to_exclude=_decision(onnx().load(str(joined))),
+    )
+
+
+def _reader(tool: Any, calibration: NDArray[np.uint8]) -> Any:
+    batches = iter([{INPUT: batch} for batch in one_by_one(calibration)])
+
+    class Reader(tool.CalibrationDataReader):  # type: ignore[misc]
+        """Pictures one by one."""
+
+        def get_next(self) -> Any:
+            """Return the next one, None after the last."""
+            return next(batches, None)
+
+    return Reader()
+
+
+def _decision(model: Any) -> list[str]:
+    """Return the names of the operations that are not the network's."""
+    return [node.name for node in model.graph.node if not node.name.startswith(f"{NETWORK}/")]

@@ -1,0 +1,126 @@
+"""OpenVINO as the engine: one picture by all cores together, many by several streams beside each other."""
+
+import contextlib
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mri_tumor.dataset.decoding import read_ahead, thread_count
+from mri_tumor.errors import EngineError
+from mri_tumor.models.engines.engine import Outputs
+from mri_tumor.models.engines.libraries import openvino
+from mri_tumor.models.engines.openvino_format import FILE, WEIGHTS
+
+_AT_A_TIME = 2
+"""Pictures a call where there are many: the early layers' outputs stay in the processor's cache."""
+
+_HINTS = {"float32": "f32", "float16": "f32", "int8": "f32", "bfloat16": "bf16"}
+"""What everything that is not int8 is computed in. OpenVINO left alone takes bfloat16 where there is any."""
+
+
+class OpenVINOEngine:
+    """A model that `write_openvino` wrote.
+
+    Args:
+        folder: holds the model's two files.
+        precision: as it was written with.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+        EngineError: the processor does not compute in this precision.
+    """
+
+    name = "openvino"
+
+    def __init__(self, folder: Path, precision: str) -> None:
+        self.precision = precision
+        ov = openvino()
+        self._core = ov.Core()
+        _check_processor(self._core, precision)
+        # From memory: the bytes that are checked are those that are used.
+        weights = np.frombuffer((folder / WEIGHTS).read_bytes(), np.uint8)
+        self._model = self._core.read_model((folder / FILE).read_bytes(), ov.Tensor(weights))
+        self._one = _Compiled(self._compile("LATENCY"))
+        self._lock = Lock()
+
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
+        """Return what is said about preprocessed pictures, uint8 (N, size, size, 1), N from 1."""
+        if len(images) == 1:
+            return self._one(images)
+        with self._lock:
+            many = self._many
+        if len(images) <= _AT_A_TIME:
+            return many(images)
+        parts = [images[at : at + _AT_A_TIME] for at in range(0, len(images), _AT_A_TIME)]
+        found = list(read_ahead(many, parts, many.streams, 2 * many.streams))
+        return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
+
+    @cached_property
+    def _many(self) -> "_Compiled":
+        return _Compiled(self._compile("THROUGHPUT"))
+
+    def _compile(self, hint: str) -> Any:
+        options = {
+            "PERFORMANCE_HINT": hint,
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": thread_count(),
+            # Two processes that each hold on to the same cores would wait for each other.
+            "ENABLE_CPU_PINNING": False,
+        }
+        return self._core.compile_model(self._model, "CPU", options)
+
+
+def computes(precision: str) -> bool:
+    """Tell whether this processor computes in a precision; False also where OpenVINO is not installed."""
+    try:
+        core = openvino().Core()
+    except ImportError:
+        return False
+    return precision != "bfloat16" or _has_bfloat16(core)
+
+
+def _check_processor(core: Any, precision: str) -> None:
+    if precision == "bfloat16" and not _has_bfloat16(core):
+        raise EngineError(
+            f"{core.get_property('CPU', 'FULL_DEVICE_NAME')} does not compute in bfloat16",
+            "a processor with AVX-512 BF16 or AMX",
+            'pass precision="float32"',
+        )
+
+
+def _has_bfloat16(core: Any) -> bool:
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+class _Compiled:
+    """A compiled model that several threads may call: each call takes a request of its own.
+
+    Args:
+        model: compiled.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self.streams = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._names = [port.any_name for port in model.outputs]
+        self._free: SimpleQueue[Any] = SimpleQueue()
+        for _ in range(self.streams):
+            self._free.put(model.create_infer_request())
+
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
+        with self._request() as request:
+            found = request.infer([np.ascontiguousarray(images)], share_inputs=True)
+            return {name: found[place] for place, name in enumerate(self._names)}
+
+    @contextlib.contextmanager
+    def _request(self) -> Iterator[Any]:
+        request = self._free.get()
+        try:
+            yield request
+        finally:
+            self._free.put(request)
