@@ -18,6 +18,13 @@ from mri_tumor.manifest import Manifest
 from mri_tumor.models.recipe import PRESETS
 
 Model = Annotated[Path, typer.Argument(help="A folder that Classifier.save or a training run wrote.")]
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="What works the network out: tensorflow, openvino, onnx; auto: openvino where it is installed "
+        "and says the same, tensorflow elsewhere."
+    ),
+]
 Weights = Annotated[str | None, typer.Option(help="imagenet, or a .weights.h5 file.")]
 Preset = Annotated[str | None, typer.Option(help=f"A named recipe: {', '.join(PRESETS)}.")]
 RecipeFile = Annotated[
@@ -107,9 +114,13 @@ def predict(
     model: Model,
     images: Annotated[list[Path], typer.Argument(help="Pictures, or one shard folder.")],
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    engine: Engine = "auto",
+    precision: Annotated[
+        str | None, typer.Option(help="What the engine computes in; other than float32 only if it agrees.")
+    ] = None,
 ) -> None:
     """Predict pictures; a table as CSV on standard output."""
-    classifier = models.Classifier.load(model)
+    classifier = models.Classifier.load(model, engine=engine, precision=precision)
     source = images[0] if len(images) == 1 else images
     predictions = classifier.predict(source)
     if json_lines:
@@ -142,10 +153,24 @@ def _row(prediction: "models.Prediction", labels: tuple[str, ...]) -> list[str]:
 def export(
     model: Model,
     directory: Annotated[Path, typer.Argument(help="Where the exported model goes.")],
-    form: Annotated[str, typer.Option("--format", help="What to export to.")] = "saved_model",
+    form: Annotated[
+        str, typer.Option("--format", help="saved_model, onnx, litert or openvino.")
+    ] = "saved_model",
+    precision: Annotated[
+        str, typer.Option(help="float32; but for saved_model float16 or int8; for openvino bfloat16.")
+    ] = "float32",
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Class folders or shards to measure by, and for int8 to calibrate by."),
+    ] = None,
 ) -> None:
-    """Export a classifier for a server."""
-    models.Classifier.load(model).export(directory, format=form)
+    """Export a classifier for a server, and say how far what was written lies from it."""
+    classifier = models.Classifier.load(model)
+    measured: Any = pictures
+    if pictures is not None and not (pictures / MANIFEST).is_file():
+        measured = dataset.scan(pictures, classifier.labels)
+    report = classifier.export(directory, form, precision=precision, pictures=measured)
+    typer.echo(report.summary())
     typer.echo(f"{directory}: exported as {form}")
 
 

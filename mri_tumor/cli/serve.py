@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from mri_tumor.cli.models import Engine
 from mri_tumor.labels import NOTICE
 
 
@@ -27,6 +28,7 @@ def serve(
             min=1, help="Requests answered at the same time.", show_default="a core each, at most 4"
         ),
     ] = None,
+    engine: Engine = "auto",
 ) -> None:
     """Serve a classifier over HTTP until Ctrl-C: pictures in, predictions out, as SageMaker does it.
 
@@ -44,4 +46,4 @@ def serve(
             typer.echo(f"{url}: POST image/jpeg or image/png to {url}/invocations. {NOTICE}")
             typer.echo("Ctrl-C stops it.")
 
-        Service(model, Path(folder), Limits(queue=queue, workers=workers)).run(taken, ready)
+        Service(model, Path(folder), Limits(queue=queue, workers=workers), engine).run(taken, ready)

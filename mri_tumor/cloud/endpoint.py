@@ -18,8 +18,8 @@ from mri_tumor.cloud import process
 from mri_tumor.cloud.aws.terms import GivenTerms, Terms, check_names, refuse_locally
 from mri_tumor.cloud.instances import LOCAL, check_instance_type
 from mri_tumor.cloud.package import archive_of
-from mri_tumor.cloud.predictor import Predictor
-from mri_tumor.errors import EndpointError
+from mri_tumor.cloud.predictor import Owned, Predictor, check_threads
+from mri_tumor.errors import ArgumentError, EndpointError
 from mri_tumor.files import discard
 
 _STARTUP, _REMOTE_STARTUP = 180.0, 1800.0  # seconds
@@ -40,6 +40,7 @@ def deploy(
     startup_timeout: float | None = None,
     timeout: float = 60.0,
     threads: int = 4,
+    engine: str | None = None,
     **terms: Unpack[GivenTerms],
 ) -> Predictor:
     """Start an endpoint from an archive and return the Predictor that owns it.
@@ -63,6 +64,8 @@ def deploy(
         startup_timeout: seconds until the endpoint must answer: 180 here and 1800 on SageMaker by default.
         timeout: seconds that a request may take.
         threads: requests that the Predictor sends at a time.
+        engine: what works the network out on this machine, as `Classifier.load` takes it; None for
+            TensorFlow, as on SageMaker.
         **terms: on SageMaker `role`, and if need be `subnets`, `security_group_ids`, `kms_key`,
             `network_isolation`, `tags`, `session`.
 
@@ -71,8 +74,10 @@ def deploy(
         PackageError: the archive cannot be deployed; the error lists why.
         CloudError: AWS refused.
         EndpointError: the endpoint did not start; the error shows the end of its log.
+        MissingExtra, EngineError: the engine is not installed, or does not say what TensorFlow says.
     """
     check_names(terms, deploy)
+    check_threads(threads)
     check_instance_type(instance_type, serverless=True)
     remote = {
         "name": name,
@@ -87,8 +92,14 @@ def deploy(
     if instance_type == LOCAL:
         refuse_locally({key: value for key, value in remote.items() if value is not None} | dict(terms))
         with archive_of(package) as archive:
-            server = LocalServer(archive, startup_timeout or _STARTUP)
-        return Predictor(server.url, timeout=timeout, threads=threads, owned=server)
+            server = LocalServer(archive, startup_timeout or _STARTUP, engine)
+        return _owning(server.url, server, timeout, threads)
+    if engine is not None:
+        raise ArgumentError(
+            f"engine={engine!r} with {instance_type}",
+            f"no engine, or instance_type={LOCAL!r}",
+            "leave it out: on SageMaker TensorFlow Serving works the network out",
+        )
     from mri_tumor.cloud.aws.endpoints.deployment import deploy_remotely
     from mri_tumor.cloud.aws.endpoints.plan import Plan
 
@@ -102,7 +113,16 @@ def deploy(
         startup_timeout or _REMOTE_STARTUP,
     )
     endpoint = deploy_remotely(package, plan, Terms.of(terms), name=name, output=output, image=image)
-    return Predictor(endpoint.name, timeout=timeout, threads=threads, owned=endpoint)
+    return _owning(endpoint.name, endpoint, timeout, threads)
+
+
+def _owning(name: str, owned: Owned, timeout: float, threads: int) -> Predictor:
+    """Return the Predictor of what just started; if there is none, what started goes again."""
+    try:
+        return Predictor(name, timeout=timeout, threads=threads, owned=owned)
+    except BaseException:
+        owned.stop()
+        raise
 
 
 class LocalServer:
@@ -111,16 +131,18 @@ class LocalServer:
     Args:
         archive: the package.
         startup_timeout: seconds until it must answer.
+        engine: what works the network out; None for TensorFlow.
 
     Raises:
         PackageError: the archive cannot be deployed.
+        ArgumentError, MissingExtra, EngineError: the engine cannot be had.
         EndpointError: the process did not start to serve.
     """
 
-    def __init__(self, archive: Path, startup_timeout: float) -> None:
+    def __init__(self, archive: Path, startup_timeout: float, engine: str | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="mri_tumor-endpoint-"))
         try:
-            self.process = self._start(archive)
+            self.process = self._start(archive, engine)
             # Also at the program's end, and when the last reference goes.
             self._finalizer = weakref.finalize(self, _end, self.process, self.folder)
             port = self._port(startup_timeout)
@@ -140,12 +162,13 @@ class LocalServer:
         """The file that holds what the process logs, as long as it runs."""
         return self.folder / "log.txt"
 
-    def _start(self, archive: Path) -> subprocess.Popen[Any]:
+    def _start(self, archive: Path, engine: str | None) -> subprocess.Popen[Any]:
         # Beside a program that has taken most of a GPU, the server can only take what it needs.
         environment = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "TF_CPP_MIN_LOG_LEVEL": "2", **os.environ}
+        chosen = [] if engine is None else ["--engine", engine]
         with self.log.open("wb") as log:
             return process.start(
-                ["-P", "-m", "mri_tumor.cloud.server", str(archive), str(self.folder)],
+                ["-P", "-m", "mri_tumor.cloud.server", str(archive), str(self.folder), *chosen],
                 environment=environment,
                 stdout=subprocess.PIPE,
                 stderr=log,

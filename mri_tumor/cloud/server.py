@@ -1,7 +1,8 @@
 """The local endpoint: SageMaker's contract (`/ping`, `/invocations`) over HTTP on 127.0.0.1.
 
 It runs in a process of its own (`deploy` starts it) and answers with the handler that TensorFlow Serving's
-container runs; only the model is called by TensorFlow here. The code inside the archive is never run.
+container runs; only the model is called by TensorFlow here, or by the engine that was asked for. The code
+inside the archive is never run.
 """
 
 import argparse
@@ -26,11 +27,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Serve a model.tar.gz on 127.0.0.1.")
     parser.add_argument("archive", type=Path)
     parser.add_argument("folder", type=Path, help="a folder of its own to unpack into")
+    parser.add_argument("--engine", help="what works the network out; TensorFlow by default")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     end_on_signals()
     announce = _own_output()
-    service = Service(given.archive, given.folder, Limits(grace=_GRACE))
+    service = Service(given.archive, given.folder, Limits(grace=_GRACE), given.engine)
     when_parent_ends(service.stop)
     try:
         taken = bind()

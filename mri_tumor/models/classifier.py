@@ -16,7 +16,9 @@ from mri_tumor.models.builders import describe
 from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
 from mri_tumor.models.deciding.settings import Settings
 from mri_tumor.models.engines.choice import Subject, engine_for
+from mri_tumor.models.engines.eager import EagerEngine
 from mri_tumor.models.engines.engine import Engine
+from mri_tumor.models.engines.frozen import Frozen
 from mri_tumor.models.engines.report import ExportReport
 from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 from mri_tumor.models.export import check_target, write_export
@@ -230,9 +232,12 @@ class Classifier:
         check_file(path, manifest, "file")
         kept = Companions.load(folder, manifest)
         loaded = cls(load_network(path), manifest, **vars(kept))
-        subject = Subject(loaded.model, loaded.settings, loaded.preprocess, manifest.digest, folder)
-        loaded._engine = engine_for(subject, engine, precision, pictures)
+        loaded._engine = engine_for(loaded._subject(folder), engine, precision, pictures)
         return loaded
+
+    def _subject(self, folder: Path) -> Subject:
+        frozen, reference = Frozen.of(self.model, self.settings), EagerEngine(self.model, self.settings)
+        return Subject(frozen, reference, self._engine, self.preprocess, self.manifest.digest, folder)
 
     def export(
         self,

@@ -99,7 +99,7 @@ def _write(
     if form == "saved_model":
         write_saved_model(classifier.model, classifier.settings, classifier.preprocess, folder)
         return kind.engine(folder, precision)
-    frozen = Frozen(classifier.model, classifier.settings)
+    frozen = Frozen.of(classifier.model, classifier.settings)
     return written(form, frozen, folder, precision, sample.calibration)
 
 

@@ -52,7 +52,7 @@ def test_a_call_that_never_ends_is_ended_with_the_program(
     archive: Path, tmp_path: Path, ends: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = Held()
-    monkeypatch.setattr(service, "load_model", lambda folder: model)
+    monkeypatch.setattr(service, "load_model", lambda *_: model)
     monkeypatch.setattr(service, "warm_up", lambda infer, size: None)
 
     def act(one: Service, port: int) -> None:

@@ -39,12 +39,16 @@ class Service:
         folder: a folder of its own, for the unpacked model, which is removed in the end; `stop`, and an end
             by force, remove the whole folder.
         limits: what the server bears.
+        engine: what works the network out, as `Classifier.load` takes it; None for TensorFlow.
     """
 
-    def __init__(self, source: Path, folder: Path, limits: Limits | None = None) -> None:
+    def __init__(
+        self, source: Path, folder: Path, limits: Limits | None = None, engine: str | None = None
+    ) -> None:
         self.source = source
         self.folder = folder
         self.limits = limits or Limits()
+        self.engine = engine
         self._server: HttpServer | None = None
         self._timer: threading.Timer | None = None
         self._told = False
@@ -60,6 +64,7 @@ class Service:
         Raises:
             PackageError: the archive cannot be used.
             ManifestMismatch: the folder holds no classifier, or a damaged one.
+            ArgumentError, MissingExtra, EngineError: the engine cannot be had.
             EndpointError: another program listens there since.
         """
         unpacked = self.folder / _UNPACKED
@@ -67,7 +72,7 @@ class Service:
         infer: _Counted | None = None
         try:
             manifest = lay_out(self.source, unpacked)
-            infer = _Counted(load_model(unpacked))
+            infer = _Counted(load_model(unpacked, self.engine))
             warm_up(infer, manifest.sections["data"]["preprocess"]["size"])
             gate = Gate(self.limits)
             listen(taken)

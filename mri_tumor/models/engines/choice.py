@@ -6,17 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import ArgumentError, EngineError, MissingExtra
-from mri_tumor.models.deciding.settings import Settings
-from mri_tumor.models.deciding.views import observe
-from mri_tumor.models.decision import decide
-from mri_tumor.models.engines.engine import Engine, Outputs
+from mri_tumor.models.engines.engine import Engine
 from mri_tumor.models.engines.formats import FORMATS, written
 from mri_tumor.models.engines.frozen import Frozen
 from mri_tumor.models.engines.libraries import onnxruntime, openvino
@@ -24,7 +18,6 @@ from mri_tumor.models.engines.machine import processor, versions_of
 from mri_tumor.models.engines.parity import answers, compare
 from mri_tumor.models.engines.samples import Sample, phantoms, sample_of
 from mri_tumor.models.engines.store import Kept, Store
-from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 
 logger = logging.getLogger(__name__)
 
@@ -40,15 +33,17 @@ class Subject:
     """What an engine is made for.
 
     Args:
-        network: uint8 (N, size, size, 1) to logits.
-        settings: how it decides.
+        frozen: the network and its decision.
+        reference: what an engine is held against.
+        tensorflow: TensorFlow as the engine.
         preprocess: the model's own, for pictures to check by.
         digest: of the classifier's manifest, which names the network's file.
         folder: the classifier's, where engines are kept; None keeps none.
     """
 
-    network: Any
-    settings: Settings
+    frozen: Frozen
+    reference: Engine
+    tensorflow: Engine
     preprocess: Preprocess
     digest: str
     folder: Path | None = None
@@ -76,7 +71,7 @@ def engine_for(
     if name == AUTO:
         return _automatic(subject)
     if name in (None, "tensorflow"):
-        return TensorFlowEngine(subject.network, subject.settings)
+        return subject.tensorflow
     return _made(subject, str(name), precision or "float32", pictures)
 
 
@@ -106,7 +101,7 @@ def _automatic(subject: Subject) -> Engine:
             logger.info("engine: openvino, float32")
             return engine
     logger.info("engine: tensorflow (%s)", why)
-    return TensorFlowEngine(subject.network, subject.settings)
+    return subject.tensorflow
 
 
 def _made(subject: Subject, name: str, precision: str, pictures: Any) -> Engine:
@@ -134,9 +129,8 @@ def _built(subject: Subject, name: str, precision: str, pictures: Any, folder: P
         sample = Sample(phantoms(subject.preprocess, _CHECKED), drawn=True)
     else:
         sample = sample_of(pictures, subject.preprocess, calibrating=precision == "int8")
-    frozen = Frozen(subject.network, subject.settings)
-    engine = written(name, frozen, folder, precision, sample.calibration)
-    expected = answers(_Eager(subject), sample.pictures)
+    engine = written(name, subject.frozen, folder, precision, sample.calibration)
+    expected = answers(subject.reference, sample.pictures)
     return Kept(engine, compare(expected, answers(engine, sample.pictures)), sample.origin)
 
 
@@ -149,22 +143,3 @@ def _check_agreement(kept: Kept) -> None:
             "the same labels, sets and abstentions",
             'pass precision="float32"' if engine.precision != "float32" else 'pass engine="tensorflow"',
         )
-
-
-class _Eager:
-    """The network step by step, compiled by nothing: slow, but ready at once.
-
-    Args:
-        subject: what is run.
-    """
-
-    name, precision = "keras", "float32"
-
-    def __init__(self, subject: Subject) -> None:
-        self._subject = subject
-
-    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
-        settings = self._subject.settings
-        logits, features = observe(self._subject.network, keras.ops.convert_to_tensor(images), settings.tta)
-        said = decide(logits, features, settings) | {"logits": logits, "features": features}
-        return {name: keras.ops.convert_to_numpy(value) for name, value in said.items()}

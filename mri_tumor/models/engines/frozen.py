@@ -1,7 +1,8 @@
 """A network and its decision as one graph of constants: what every other engine's model is made from."""
 
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -21,24 +22,36 @@ class Frozen:
     """What is exported, with the weights of this moment.
 
     Args:
-        network: uint8 (N, size, size, 1) to logits, as `build` makes it.
-        settings: how it decides.
+        name: what errors call it.
+        size: height and width of the pictures.
+        make: returns a `tf.function` of pictures (N, size, size, 1) to what is said about them; takes options
+            of `tf.function`.
     """
 
-    def __init__(self, network: Any, settings: Settings) -> None:
-        self.name = str(network.name)
-        self.shape: tuple[None, int, int, int] = (None, *map(int, network.inputs[0].shape[1:]))  # type: ignore[assignment]
-        self._network, self._settings = network, settings
+    def __init__(self, name: str, size: int, make: Callable[..., Any]) -> None:
+        self.name, self.size, self._make = name, size, make
+
+    @classmethod
+    def of(cls, network: Any, settings: Settings) -> Self:
+        """Return a network, as `build` makes it, and how it decides; logits and features are told as well."""
+        return cls(network.name, int(network.inputs[0].shape[1]), partial(compiled, network, settings))
+
+    @classmethod
+    def of_signature(cls, signature: Any) -> Self:
+        """Return what a SavedModel's signature `preprocessed` does."""
+        (spec,) = signature.structured_input_signature[1].values()
+        make = partial(tf.function, lambda image: signature(image=image))
+        return cls("the SavedModel", int(spec.shape[1]), make)
 
     @property
     def spec(self) -> Any:
         """The input, of any number of pictures."""
-        return tf.TensorSpec(self.shape, tf.uint8, name=INPUT)
+        return tf.TensorSpec((None, self.size, self.size, 1), tf.uint8, name=INPUT)
 
     @cached_property
     def function(self) -> Any:
-        """A `tf.function` of `spec` to what `decide` gives, and beside it logits and features."""
-        return compiled(self._network, self._settings, input_signature=[self.spec])
+        """A `tf.function` of `spec` to what is said."""
+        return self._make(input_signature=[self.spec])
 
     @cached_property
     def concrete(self) -> Any:

@@ -66,9 +66,13 @@ class SavedModelEngine:
 
     def __init__(self, folder: Path, precision: str) -> None:
         self.precision = precision
-        self._model = tf.saved_model.load(str(folder))
+        self.model = tf.saved_model.load(str(folder))
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Return what is said about preprocessed pictures, uint8 (N, size, size, 1), N from 1."""
-        found = self._model.signatures[PREPROCESSED](image=tf.constant(images))
+        return self.call(PREPROCESSED, images)
+
+    def call(self, signature: str, inputs: Any) -> Outputs:
+        """Return what a signature gives: `"preprocessed"` of pictures, `"serving_default"` of files."""
+        found = self.model.signatures[signature](image=tf.constant(inputs))
         return {name: value.numpy() for name, value in found.items()}
