@@ -10,7 +10,7 @@ from rich.table import Table
 from mri_tumor import cloud
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.inventory import delete as delete_resource
-from mri_tumor.errors import ArgumentError
+from mri_tumor.errors import ArgumentError, CloudError
 
 
 def endpoints(
@@ -31,9 +31,18 @@ def endpoints(
     if delete_all and found and not yes:
         _show(found)
         typer.confirm(f"Delete all {len(found)}?", abort=True)
+    failed: list[str] = []
     for one in wanted:
-        delete_resource(one)
-        typer.echo(f"deleted: {one.kind} {one.name}")
+        try:
+            delete_resource(one)
+        except CloudError as error:
+            failed.append(f"the {one.kind} {one.name} ({error.found})")
+        else:
+            typer.echo(f"deleted: {one.kind} {one.name}")
+    if failed:
+        raise CloudError(
+            f"could not be deleted: {'; '.join(failed)}", "nothing that is left", "call it again"
+        )
     if not wanted:
         typer.echo("there is nothing to delete")
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mri_tumor.cloud.transport import check_size
 from mri_tumor.errors import ArgumentError, EndpointError
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.prediction import Prediction
@@ -14,8 +15,24 @@ from mri_tumor.models.prediction import Prediction
 if TYPE_CHECKING:
     from mri_tumor.dataset.preprocess import Preprocess
 
-HEADER = 256
-"""Bytes that the header of an npy file takes, at most."""
+_HEADER = 256  # bytes that the header of an npy file takes, at most
+
+
+def pictures_a_body(size: int, most: int) -> int:
+    """Return how many preprocessed pictures fit into a request.
+
+    Args:
+        size: height and width in pixels.
+        most: bytes that a request may have.
+
+    Raises:
+        EndpointError: with code 413: not even one does.
+
+    >>> pictures_a_body(224, 6 * 2**20)
+    125
+    """
+    check_size(size**2 + _HEADER, most)
+    return (most - _HEADER) // size**2
 
 
 def bodies(images: Any, preprocess: "Preprocess", most: int) -> Iterator[tuple[list[str], bytes]]:

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, Unpack
 
-from mri_tumor.cloud.answers import bodies, predictions_of
+from mri_tumor.cloud.answers import bodies, pictures_a_body, predictions_of
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.endpoints.deployment import stored_package
 from mri_tumor.cloud.aws.images import serving_image
@@ -59,8 +59,11 @@ def batch_predict(
     """
     check_names(terms, batch_predict)
     check_instance_type(instance_type)
+    if not isinstance(instance_count, int) or instance_count < 1:
+        raise ArgumentError(f"instance_count is {instance_count!r}", "a whole number from 1", "change it")
     if instance_type == LOCAL:
-        remote = {"output": output, "name": name, "image": image}
+        count = None if instance_count == 1 else instance_count
+        remote = {"output": output, "name": name, "image": image, "instance_count": count}
         refuse_locally({key: value for key, value in remote.items() if value is not None} | dict(terms))
         with deploy(package) as endpoint:
             return endpoint.predict(images)
@@ -71,7 +74,7 @@ def batch_predict(
     data, manifest = stored_package(package, folder, checked)
     # A batch transform sends no header of ours: the digest goes with the content type.
     kind = f"{NPY_TYPE}; {DIGEST_KEY}={manifest.sections['data']['preprocess_digest']}"
-    place = folder / "batches" / name
+    place = folder / "batches"
     plan = TransformPlan(name, data, image, place, kind, instance_type, instance_count, checked)
     return _predict(plan, images, manifest)
 
@@ -81,9 +84,10 @@ def _predict(plan: TransformPlan, images: Any, manifest: Manifest) -> list[Predi
     from mri_tumor.dataset.preprocess import Preprocess
 
     preprocess = Preprocess.from_dict(manifest.sections["data"]["preprocess"])
+    most = pictures_a_body(preprocess.size, MAX_BODY)
     ids: list[list[str]] = []
     with tempfile.TemporaryDirectory(prefix="mri_tumor-batch-") as temporary:
-        for number, (own, body) in enumerate(bodies(images, preprocess, MAX_BODY // preprocess.size**2 - 1)):
+        for number, (own, body) in enumerate(bodies(images, preprocess, most)):
             (Path(temporary) / f"{number:06d}.npy").write_bytes(body)
             ids.append(own)
         answers = transform(plan, Path(temporary)) if ids else []

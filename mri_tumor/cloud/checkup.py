@@ -45,6 +45,7 @@ def doctor(role: str | None = None, output: str | None = None, session: Any = No
     return found
 
 
+_OLD_NAMES = {"EU": "eu-west-1"}  # what S3 still answers for buckets of its first years
 _Look = tuple[str, Callable[[], str], tuple[str, ...]]
 _FIRST = ("packages", "region")
 
@@ -100,8 +101,8 @@ def _bucket(output: str, session: Any) -> str:
     account, place = _account(session), S3Address.parse(output)
     with asking(f"looking at the bucket {place.bucket}"):
         client = account.client("s3")
-        client.head_bucket(Bucket=place.bucket)
         there = client.get_bucket_location(Bucket=place.bucket)["LocationConstraint"] or "us-east-1"
+        there = _OLD_NAMES.get(there, there)
     if there != account.region:
         raise CloudError(
             f"the bucket {place.bucket} is in {there}, and the region is {account.region}",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
-from mri_tumor.cloud.answers import HEADER, bodies, predictions_of
+from mri_tumor.cloud.answers import bodies, pictures_a_body, predictions_of
 from mri_tumor.cloud.aws.names import is_name
 from mri_tumor.cloud.connection import Connection
 from mri_tumor.cloud.container.inference import DIGEST_KEY, JSON_TYPE, NPY_TYPE
@@ -47,7 +47,8 @@ class Predictor:
 
     Args:
         name: the name of an endpoint on SageMaker, or `http://127.0.0.1:PORT` for one on this machine.
-        timeout: seconds that a request may take. An asynchronous endpoint gets at least 15 minutes.
+        timeout: seconds that an answer may take; an asynchronous endpoint has at least 15 minutes. What is
+            lost on the way to SageMaker is sent again, up to five times in all.
         threads: requests at a time.
         session: a `boto3.Session`, for an endpoint on SageMaker.
         owned: what `delete` stops; `deploy` passes it. Without it the endpoint belongs to somebody else.
@@ -73,8 +74,7 @@ class Predictor:
                 "the name of an endpoint on SageMaker, or http://127.0.0.1:PORT for one on this machine",
                 "pass Predictor.name of a running endpoint, or start one with mri_tumor.cloud.deploy",
             )
-        if not isinstance(threads, int) or not 1 <= threads <= 64:
-            raise ArgumentError(f"threads is {threads!r}", "a whole number, 1 to 64", "change it")
+        check_threads(threads)
         self.name = name.rstrip("/")
         self.threads = threads
         self._owned = owned
@@ -119,8 +119,7 @@ class Predictor:
         """
         self._check_open()
         preprocess = self.preprocess
-        most = (self._transport.max_body - HEADER) // preprocess.size**2
-        check_size(preprocess.size**2 + HEADER, self._transport.max_body)
+        most = pictures_a_body(preprocess.size, self._transport.max_body)
         attributes = f"{DIGEST_KEY}={preprocess.digest}"
         requests = (
             _Request(ids, body, NPY_TYPE, attributes) for ids, body in bodies(images, preprocess, most)
@@ -224,6 +223,12 @@ class _Request:
     attributes: str = ""
 
 
+def check_threads(threads: Any) -> None:
+    """Refuse a number of requests at a time that is none, with an ArgumentError."""
+    if not isinstance(threads, int) or isinstance(threads, bool) or not 1 <= threads <= 64:
+        raise ArgumentError(f"threads is {threads!r}", "a whole number, 1 to 64", "change it")
+
+
 def _remote(name: str, session: Any, owned: Any) -> "RemoteEndpoint":
     """Return the endpoint of a name on SageMaker."""
     from mri_tumor.cloud.aws.account import Account
@@ -241,7 +246,7 @@ def _transport(name: str, endpoint: "RemoteEndpoint | None", timeout: float, thr
         return Connection(name, timeout, connections=threads)
     from mri_tumor.cloud.aws.endpoints.runtime import AsyncRuntime, Runtime
 
-    return AsyncRuntime(endpoint, max(timeout, _ASYNC)) if endpoint.answers else Runtime(endpoint)
+    return AsyncRuntime(endpoint, max(timeout, _ASYNC)) if endpoint.answers else Runtime(endpoint, timeout)
 
 
 def _count(images: Any) -> int | None:

@@ -1,5 +1,6 @@
 """Many pictures in one job: a batch transform on SageMaker, an endpoint here."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,10 @@ from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset, models
 from mri_tumor.cloud import batch
-from mri_tumor.cloud.aws.jobs import transform
+from mri_tumor.cloud.answers import pictures_a_body
+from mri_tumor.cloud.aws.jobs import following, transform
+from mri_tumor.cloud.aws.objects import remove_folder
+from mri_tumor.cloud.container.bodies import MAX_BODY
 from mri_tumor.errors import ArgumentError, CloudError, EndpointError, ManifestMismatch, PackageError
 
 from .conftest import SIZE
@@ -74,6 +78,70 @@ def test_a_refusal_leaves_nothing(
     assert left(aws) == before
 
 
+@pytest.mark.parametrize("kind", ["reset", "lost"])
+def test_an_answer_that_is_lost_for_good_leaves_no_job(
+    archive: Path, catalog: dataset.Catalog, place: dict[str, str], aws: SageMakerServer, kind: str
+) -> None:
+    before = left(aws)
+    aws.fail("CreateTransformJob", kind, count=20)
+    with pytest.raises(CloudError):
+        cloud.batch_predict(archive, catalog[:2], **place)
+    aws.clear()
+    assert left(aws) == before
+    assert running(aws) == []
+
+
+def test_ctrl_c_stops_the_job_before_its_requests_go(
+    archive: Path,
+    catalog: dataset.Catalog,
+    place: dict[str, str],
+    aws: SageMakerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, removed, sleep = left(aws), [], time.sleep
+
+    def interrupt(_: float) -> None:
+        monkeypatch.setattr(following.time, "sleep", sleep)
+        raise KeyboardInterrupt
+
+    def remove(*given: object) -> None:
+        removed.append(running(aws))
+        remove_folder(*given)
+
+    monkeypatch.setattr(following.time, "sleep", interrupt)
+    monkeypatch.setattr(transform, "remove_folder", remove)
+    with pytest.raises(KeyboardInterrupt):
+        cloud.batch_predict(archive, catalog, **place)
+    assert removed == [[]]
+    assert left(aws) == before
+
+
+def test_a_second_job_of_a_name_leaves_the_first_alone(
+    archive: Path, catalog: dataset.Catalog, place: dict[str, str], aws: SageMakerServer
+) -> None:
+    cloud.batch_predict(archive, catalog[:2], name="same", **place)
+    key = "batches-of-tests/batches/mri-tumor-same/requests/000000.npy"
+    aws.client("s3").put_object(Bucket=aws.bucket, Key=key, Body=b"of the first")
+    before = left(aws)
+    with pytest.raises(CloudError, match="name that is free"):
+        cloud.batch_predict(archive, catalog[:2], name="same", **place)
+    assert left(aws) == before
+    aws.client("s3").delete_object(Bucket=aws.bucket, Key=key)
+
+
+def running(aws: SageMakerServer) -> list[str]:
+    """Return the names of the batch transform jobs that go on."""
+    jobs = aws.client("sagemaker").list_transform_jobs()["TransformJobSummaries"]
+    return [one["TransformJobName"] for one in jobs if one["TransformJobStatus"] not in following.ENDED]
+
+
+def test_pictures_too_large_for_a_request_are_refused_as_everywhere() -> None:
+    assert pictures_a_body(2508, MAX_BODY) == 1
+    with pytest.raises(EndpointError, match="at most 6291456 bytes") as caught:
+        pictures_a_body(2600, MAX_BODY)
+    assert caught.value.code == 413
+
+
 def test_a_failing_job_says_why(
     archive: Path, altered: Callable, catalog: dataset.Catalog, place: dict[str, str], aws: SageMakerServer
 ) -> None:
@@ -100,6 +168,7 @@ def test_what_is_wrong_is_said_before_anything_is_created(
         (ArgumentError, "arn:aws:iam", archive, {"role": "r"}),
         (ArgumentError, "instance_type is 'serverless'", archive, {"instance_type": "serverless"}),
         (ArgumentError, "output, role cannot be honoured", archive, {"instance_type": "local"}),
+        (ArgumentError, "instance_count is 0", archive, {"instance_count": 0}),
         (PackageError, "there is no file", tmp_path / "missing", {}),
     ]
     for kind, reason, package, changes in cases:

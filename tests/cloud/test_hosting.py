@@ -1,5 +1,6 @@
 """The whole story on SageMaker, as a server on this machine stands for it: jobs and endpoints really run."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import pytest
 from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset, models
-from mri_tumor.cloud.aws import account
-from mri_tumor.cloud.aws.endpoints import hosting
+from mri_tumor.cloud import endpoint as endpoint_module
+from mri_tumor.cloud.aws.endpoints import hosting, runtime
 from mri_tumor.errors import ArgumentError, CloudError, EndpointError, PackageError
 
 from .conftest import encoded, picture
@@ -227,6 +228,57 @@ def test_what_cannot_be_deleted_is_named(archive: Path, place: dict[str, str], a
     endpoint.delete()
 
 
+@pytest.mark.usefixtures("nothing_left")
+def test_what_a_deletion_left_is_deleted_by_the_next(
+    archive: Path, place: dict[str, str], aws: SageMakerServer
+) -> None:
+    endpoint = cloud.deploy(archive, instance_type="ml.m5.large", **place)
+    aws.fail("DeleteEndpointConfig", "denied")
+    with pytest.raises(EndpointError, match=r"the endpoint configuration .*AccessDenied") as caught:
+        endpoint.delete()
+    assert "money" not in str(caught.value)  # what costs some is gone
+    assert f"--delete {names(aws)['configs'][0]}" in caught.value.fix
+    endpoint.delete()
+    assert names(aws)["configs"] == []
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_ctrl_c_while_it_starts_leaves_nothing(
+    archive: Path, place: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sleep = time.sleep
+
+    def interrupt(_: float) -> None:
+        monkeypatch.setattr(hosting.time, "sleep", sleep)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(hosting.time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        cloud.deploy(archive, instance_type="ml.m5.large", **place)
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_an_endpoint_without_a_predictor_goes_again(
+    archive: Path, place: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise CloudError("no client", "a client", "call it again")
+
+    monkeypatch.setattr(endpoint_module, "Predictor", broken)
+    with pytest.raises(CloudError, match="no client"):
+        cloud.deploy(archive, instance_type="ml.m5.large", **place)
+
+
+@pytest.mark.usefixtures("aws")
+def test_an_answer_that_takes_longer_than_timeout_is_an_error(
+    shared: cloud.Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_ATTEMPTS", 1)
+    hurried = cloud.Predictor(shared.name, timeout=0.001)
+    with pytest.raises(EndpointError, match=r"(?i)timed out|timeout"):
+        hurried.predict(picture(1))
+
+
 @pytest.mark.parametrize("kind", ["throttle", "error", "reset"])
 def test_faults_that_pass_are_not_seen(shared: cloud.Predictor, aws: SageMakerServer, kind: str) -> None:
     expected = shared.predict(picture(1))
@@ -245,7 +297,7 @@ def test_faults_that_stay_say_what_to_do(
     code: int,
     fix: str,
 ) -> None:
-    monkeypatch.setattr(account, "_ATTEMPTS", 3)  # eight take a minute
+    monkeypatch.setattr(runtime, "_ATTEMPTS", 3)  # five take long
     predictor = cloud.Predictor(shared.name)
     aws.fail("InvokeEndpoint", kind, count=30, service="sagemaker-runtime")
     with pytest.raises(EndpointError, match=fix) as caught:
@@ -272,6 +324,9 @@ def test_what_is_wrong_is_said_before_anything_is_created(
         (ArgumentError, "security groups", archive, {"subnets": ["s"]}),
         (ArgumentError, "the tag", archive, {"tags": {"created-by": "me"}}),
         (ArgumentError, "image of TensorFlow", archive, {"instance_type": "ml.c7g.large"}),
+        (ArgumentError, "memory_mb is 2048", archive, {"memory_mb": 2048}),
+        (ArgumentError, "max_concurrency is 9", archive, {"max_concurrency": 9}),
+        (ArgumentError, "threads is 100", archive, {"threads": 100}),
         (ArgumentError, "memory_mb is 1000", archive, {"instance_type": "serverless", "memory_mb": 1000}),
         (
             ArgumentError,

@@ -110,10 +110,6 @@ def test_the_policy_is_what_is_called(
 
     for step, found in called.items():
         allowed = set(STEPS[step])
-        if step == "tune":
-            allowed |= set(STEPS["fit"])
-        if step == "predict asynchronously":
-            allowed |= set(STEPS["predict"])
         assert found - OPTIONAL - allowed == set(), step
     # Nothing is asked for that nothing needs.
     everything = set().union(*called.values())

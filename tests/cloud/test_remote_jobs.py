@@ -13,7 +13,7 @@ from harness.client import SageMakerServer
 
 from mri_tumor import cloud, dataset
 from mri_tumor.cloud.aws.endpoints import hosting
-from mri_tumor.cloud.aws.jobs import training, tuner
+from mri_tumor.cloud.aws.jobs import following, training, tuner
 from mri_tumor.cloud.aws.jobs.source import TRAIN, pack_source
 from mri_tumor.errors import ArgumentError, CloudError, TrainingError
 
@@ -184,6 +184,30 @@ def test_the_best_job_of_a_tuning_comes_back(shards: dict[str, Path], place: dic
     for trial in best.trials:
         assert trial.hyperparameters.keys() == ranges.keys()
     assert len(best.classifier().labels) == 4
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_a_tuning(
+    shards: dict[str, Path],
+    place: dict[str, str],
+    aws: SageMakerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sleep = time.sleep
+
+    def interrupt(_: float) -> None:
+        monkeypatch.setattr(following.time, "sleep", sleep)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(following.time, "sleep", interrupt)
+    base = estimator_of(place, hyperparameters={"epochs": 400, "patience": None})
+    with pytest.raises(KeyboardInterrupt):
+        base.tune(shards, {"batch_size": (4, 8)}, objective="val_loss", max_jobs=2, max_parallel_jobs=1)
+    client = aws.client("sagemaker")
+    tunings = client.list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
+    assert {one["HyperParameterTuningJobStatus"] for one in tunings} <= set(following.ENDED)
+    jobs = client.list_training_jobs(StatusEquals="InProgress")["TrainingJobSummaries"]
+    assert jobs == []
 
 
 def test_what_is_sent_is_what_was_asked_for(

@@ -13,7 +13,7 @@ from harness.steps import objects
 
 from mri_tumor import cloud, dataset
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.jobs import preparation, processing
+from mri_tumor.cloud.aws.jobs import following, preparation, processing
 from mri_tumor.cloud.aws.jobs.machines import Machines
 from mri_tumor.cloud.aws.jobs.processing import ProcessingPlan
 from mri_tumor.cloud.aws.policy import STEPS
@@ -216,18 +216,18 @@ def test_a_lost_answer_starts_one_job_and_throttling_is_waited_for(
 def test_an_interrupt_stops_the_job_and_leaves_nothing(
     catalog: dataset.Catalog, place: dict[str, Any], aws: SageMakerServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sleep, follow, names = time.sleep, processing._follow, []
+    sleep, follow, names = time.sleep, following.Followed.follow, []
 
     def interrupt(_: float) -> None:
-        monkeypatch.setattr(processing.time, "sleep", sleep)
+        monkeypatch.setattr(following.time, "sleep", sleep)
         raise KeyboardInterrupt
 
-    def interrupted(client: Any, name: str, lines: Any) -> Any:
-        names.append(name)
-        monkeypatch.setattr(processing.time, "sleep", interrupt)
-        return follow(client, name, lines)
+    def interrupted(job: following.Followed, *given: Any) -> Any:
+        names.append(job.name)
+        monkeypatch.setattr(following.time, "sleep", interrupt)
+        return follow(job, *given)
 
-    monkeypatch.setattr(processing, "_follow", interrupted)
+    monkeypatch.setattr(following.Followed, "follow", interrupted)
     with pytest.raises(KeyboardInterrupt):
         cloud.prepare(catalog, f"s3://{aws.bucket}/stopped/train", shards=2, **place)
     card = aws.client("sagemaker").describe_processing_job(ProcessingJobName=names[0])

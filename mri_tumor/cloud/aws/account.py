@@ -42,7 +42,7 @@ class Account:
                 "set AWS_REGION, or pass session=boto3.Session(region_name=...)",
                 "NoRegionError",
             )
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, float | None, int | None], Any] = {}
         self._lock = threading.Lock()  # boto3 makes clients one at a time; using them is safe
 
     @property
@@ -60,21 +60,24 @@ class Account:
         with asking("asking AWS who we are"):
             return str(self.client("sts").get_caller_identity()["Account"])
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, *, seconds: float | None = None, attempts: int | None = None) -> Any:
         """Return boto3's client of a service; it tries again, with pauses, what was throttled or broke off.
 
         Args:
             service: `"s3"`, `"sagemaker"`, ...
+            seconds: that an answer may take; None for 90.
+            attempts: how often a call is made at most; None for 8.
         """
         from botocore.config import Config
 
         config = Config(
             connect_timeout=_CONNECT,
-            read_timeout=_READ,
+            read_timeout=seconds or _READ,
             max_pool_connections=32,
-            retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": attempts or _ATTEMPTS},
         )
+        kind = (service, seconds, attempts)
         with self._lock, asking(f"starting the client of {service}"):
-            if service not in self._clients:
-                self._clients[service] = self.session.client(service, config=config)
-            return self._clients[service]
+            if kind not in self._clients:
+                self._clients[kind] = self.session.client(service, config=config)
+            return self._clients[kind]

@@ -9,6 +9,7 @@ from typing import Any
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.addresses import S3Address
 from mri_tumor.cloud.aws.refusals import asking
+from mri_tumor.cloud.aws.s3.local_files import at_hand
 from mri_tumor.errors import CloudError
 
 _MOST = 1000  # keys in one call
@@ -24,12 +25,13 @@ def fetched(address: str, *, session: Any = None) -> Iterator[Path]:
 
     Raises:
         CloudError: it is not there, or may not be read.
+        DownloadError: there is no room for it.
     """
     place = S3Address.parse(address)
     client = Account(session).client("s3")
     with tempfile.TemporaryDirectory(prefix="mri_tumor-s3-") as temporary:
         path = Path(temporary) / place.key.rpartition("/")[2]
-        with asking(f"fetching {place}"):
+        with at_hand(path), asking(f"fetching {place}"):
             client.download_file(place.bucket, place.key, str(path))
         yield path
 

@@ -21,18 +21,22 @@ _STORE = (
     "s3:PutObjectTagging",
 )
 
+_FIT = (
+    *_STORE,
+    *_JOB,
+    "sagemaker:CreateTrainingJob",
+    "sagemaker:DescribeTrainingJob",
+    "sagemaker:ListTags",
+    "sagemaker:StopTrainingJob",
+)
+_PREDICT = ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:InvokeEndpoint")
+
 STEPS: Mapping[str, tuple[str, ...]] = {
     "download": _SHARED_S3,
     "upload": _STORE,
-    "fit": (
-        *_STORE,
-        *_JOB,
-        "sagemaker:CreateTrainingJob",
-        "sagemaker:DescribeTrainingJob",
-        "sagemaker:ListTags",
-        "sagemaker:StopTrainingJob",
-    ),
+    "fit": _FIT,
     "tune": (
+        *_FIT,
         "sagemaker:CreateHyperParameterTuningJob",
         "sagemaker:DescribeHyperParameterTuningJob",
         "sagemaker:ListTrainingJobsForHyperParameterTuningJob",
@@ -58,8 +62,9 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "sagemaker:DescribeEndpoint",
         "sagemaker:DescribeEndpointConfig",
     ),
-    "predict": ("sagemaker:DescribeEndpoint", "sagemaker:DescribeEndpointConfig", "sagemaker:InvokeEndpoint"),
+    "predict": _PREDICT,
     "predict asynchronously": (
+        *_PREDICT,
         "s3:DeleteObject",
         "s3:GetObject",
         "s3:ListBucket",

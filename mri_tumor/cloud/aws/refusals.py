@@ -131,7 +131,7 @@ def code_of(error: Exception) -> str:
     Args:
         error: what boto3 raised.
     """
-    response = getattr(error, "response", {})
+    response = getattr(error, "response", None) or {}
     code = str(response.get("Error", {}).get("Code", ""))
     return _ALIASES.get(code, code)
 

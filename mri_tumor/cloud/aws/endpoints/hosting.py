@@ -31,6 +31,9 @@ _REMOVAL = 1800.0  # seconds that an endpoint may take until it can be deleted
 _BUSY = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 
 
+_Step = tuple[str, str, Callable[[], Any]]  # kind, name and deletion
+
+
 class RemoteEndpoint:
     """An endpoint with its configuration and its model.
 
@@ -48,6 +51,7 @@ class RemoteEndpoint:
         self._client = account.client("sagemaker")
         self._confirmed = parts is None  # whether the endpoint of this name is known to be the one meant
         self._card: dict[str, Any] | None = None
+        self._to_delete: list[_Step] | None = None  # what is left to do after a deletion that failed
         self._config: dict[str, Any] | None = None
 
     @classmethod
@@ -198,27 +202,34 @@ class RemoteEndpoint:
         Raises:
             EndpointError: what is left, and may go on costing money, and why.
         """
-        self._settle()
-        steps = [("endpoint", self.name, self._delete_endpoint), *self._parts_to_delete()]
-        left = []
-        for kind, name, delete in steps:
+        if self._to_delete is None:
+            self._settle()
+            self._to_delete = [("endpoint", self.name, self._delete_endpoint), *self._parts_to_delete()]
+        left: list[_Step] = []
+        reasons: list[str] = []
+        for step in self._to_delete:
+            kind, name, delete = step
+            if kind != "endpoint" and left and left[0][0] == "endpoint":
+                left.append(step)  # the endpoint needs it as long as it runs
+                continue
             try:
                 with asking(f"deleting the {kind} {name}"):
                     delete()
             except CloudError as error:
-                if error.code == "ResourceNotFound":
-                    continue
-                left.append(f"the {kind} {name} ({error.found})")
-                if kind == "endpoint":
-                    break  # it needs the others as long as it runs
+                if error.code != "ResourceNotFound":
+                    left.append(step)
+                    reasons.append(f"the {kind} {name} ({error.found})")
+        self._to_delete = left
         if left:
+            costs = "; the endpoint costs money until then" if left[0][0] == "endpoint" else ""
+            names = " ".join(f"--delete {name}" for name in dict.fromkeys(name for _, name, _ in left))
             raise EndpointError(
-                f"could not be deleted: {'; '.join(left)}",
-                "nothing that goes on costing money",
-                f"call delete() again or mri-tumor endpoints --delete {self.name}; what is left costs money",
+                f"could not be deleted: {'; '.join(reasons)}",
+                "nothing that is left",
+                f"call delete() again, or mri-tumor endpoints {names}{costs}",
             )
 
-    def _parts_to_delete(self) -> list[tuple[str, str, Callable[[], Any]]]:
+    def _parts_to_delete(self) -> list[_Step]:
         """Return kind, name and deletion of what belongs to the endpoint, before it is gone.
 
         These are the parts it was created with, and those it has now: somebody may have changed it.

@@ -10,6 +10,8 @@ from mri_tumor.errors import ArgumentError
 VARIANT = "AllTraffic"
 """The name of an endpoint's one variant, which autoscaling asks for."""
 
+_ONLY_SERVERLESS = "the default: only a 'serverless' endpoint has this limit"
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -44,6 +46,16 @@ class Plan:
             (self.memory_mb in range(1024, 6145, 1024), "memory_mb", "1024 to 6144 in steps of 1024"),
             (1 <= self.max_concurrency <= 200, "max_concurrency", "1 to 200"),
             (self.instance_count >= 1, "instance_count", "a whole number from 1"),
+            (
+                self.serverless or self.memory_mb == Plan.memory_mb,
+                "memory_mb",
+                _ONLY_SERVERLESS,
+            ),
+            (
+                self.serverless or self.max_concurrency == Plan.max_concurrency,
+                "max_concurrency",
+                _ONLY_SERVERLESS,
+            ),
             (not (self.serverless and self.instance_count > 1), "instance_count", "1 with 'serverless'"),
             (not (self.serverless and self.asynchronous), "asynchronous", "False with 'serverless'"),
         ]

@@ -15,6 +15,7 @@ from mri_tumor.errors import CloudError, EndpointError
 
 logger = logging.getLogger(__name__)
 
+_ATTEMPTS = 5  # a model that hangs should not be asked for many minutes
 _STARTED = (1, 2, 4, 8, 16)  # seconds between requests to what is just being started
 _STARTING = ("ModelNotReadyException", "InternalDependencyException")
 _CODES = {
@@ -38,11 +39,12 @@ class Runtime:
 
     Args:
         endpoint: on SageMaker.
+        timeout: seconds that one answer may take.
     """
 
-    def __init__(self, endpoint: RemoteEndpoint) -> None:
+    def __init__(self, endpoint: RemoteEndpoint, timeout: float) -> None:
         self.endpoint = endpoint
-        self._client = endpoint.account.client("sagemaker-runtime")
+        self._client = endpoint.account.client("sagemaker-runtime", seconds=timeout, attempts=_ATTEMPTS)
 
     @property
     def max_body(self) -> int:
@@ -182,7 +184,7 @@ def refused(name: str, error: Exception) -> EndpointError:
         name: of the endpoint.
         error: what boto3 raised.
     """
-    response = getattr(error, "response", {})
+    response = getattr(error, "response", None) or {}
     if "OriginalStatusCode" in response:
         message = str(response.get("OriginalMessage", ""))
         return refusal_of_endpoint(int(response["OriginalStatusCode"]), message.encode())

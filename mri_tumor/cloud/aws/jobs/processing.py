@@ -1,12 +1,11 @@
 """Processing jobs on SageMaker: a folder of units in, shards and their notes out."""
 
 import logging
-import time
 from dataclasses import dataclass
 from typing import Any
 
 from mri_tumor.cloud.aws.addresses import S3Address
-from mri_tumor.cloud.aws.jobs.following import JobLines
+from mri_tumor.cloud.aws.jobs.following import Followed, JobLines
 from mri_tumor.cloud.aws.jobs.machines import Machines
 from mri_tumor.cloud.aws.jobs.source import ARCHIVE
 from mri_tumor.cloud.aws.refusals import asking
@@ -18,9 +17,6 @@ logger = logging.getLogger(__name__)
 
 _GROUP = "/aws/sagemaker/ProcessingJobs"
 _PAUSE = 5.0  # seconds between two looks at a job
-_STOPPING = 300.0  # seconds that a job may take to stop
-_GONE = ("ResourceNotFound", "ValidationException")  # what is said of a job that is not there, or has ended
-_ENDED = ("Completed", "Failed", "Stopped")
 _BASE = "/opt/ml/processing"
 # An entry of a command has at most 256 characters.
 _START = (
@@ -123,22 +119,30 @@ def process(plan: ProcessingPlan) -> None:
     """
     client, machines = plan.terms.account.client("sagemaker"), plan.machines
     lines = JobLines(plan.terms.account, _GROUP, plan.name)
+    named = {"ProcessingJobName": plan.name}
+    job = Followed(
+        "processing job",
+        plan.name,
+        "ProcessingJobStatus",
+        lambda: client.describe_processing_job(**named),
+        lambda: client.stop_processing_job(**named),
+    )
     try:
         # Inside: the job may have been started when the answer is lost, or at Ctrl-C.
         _create(client, plan)
         logger.info("job %s: started on %d x %s", plan.name, machines.instance_count, machines.instance_type)
-        card = _follow(client, plan.name, lines)
+        card = job.follow(_PAUSE, job.states(), lines)
     except BaseException as error:
-        _stop(client, plan.name, error)
+        job.stop_after(error, _PAUSE)
         raise
     if card["ProcessingJobStatus"] != "Completed":
         # What the job itself said, else what the platform says.
         reason = str(card.get("ExitMessage") or card.get("FailureReason") or "no reason is given")
-        job = f"processing job {plan.name} ({card['ProcessingJobStatus']})"
+        what = f"processing job {plan.name} ({card['ProcessingJobStatus']})"
         fix = (
             f"mend that and call prepare again (max_run was {machines.max_run} s); its log group is {_GROUP}"
         )
-        raise error_of(lines.explained(reason), job, fix)
+        raise error_of(lines.explained(reason), what, fix)
 
 
 def _create(client: Any, plan: ProcessingPlan) -> None:
@@ -149,43 +153,3 @@ def _create(client: Any, plan: ProcessingPlan) -> None:
         # The name is new: what has it is this job, started by a call whose answer was lost.
         if error.code != "ResourceInUse":
             raise
-
-
-def _follow(client: Any, name: str, lines: JobLines) -> dict[str, Any]:
-    """Wait for the job's end, with a log line for each state, and the job's own lines."""
-    start, shown = time.monotonic(), ""
-    while True:
-        card = _describe(client, name)
-        status = card["ProcessingJobStatus"]
-        if status != shown:
-            logger.info("job %s: %s after %.0f s", name, status, time.monotonic() - start)
-            shown = status
-        lines.show()
-        if status in _ENDED:
-            return card
-        time.sleep(_PAUSE)
-
-
-def _describe(client: Any, name: str) -> dict[str, Any]:
-    with asking(f"looking at the processing job {name}"):
-        return dict(client.describe_processing_job(ProcessingJobName=name))
-
-
-def _stop(client: Any, name: str, error: BaseException) -> None:
-    """Stop a job, and wait until it writes nothing more: what it wrote is removed next."""
-    try:
-        if _describe(client, name)["ProcessingJobStatus"] in _ENDED:
-            return
-        logger.info("job %s: is stopped", name)
-        with asking(f"stopping the processing job {name}"):
-            client.stop_processing_job(ProcessingJobName=name)
-        deadline = time.monotonic() + _STOPPING
-        while (status := _describe(client, name)["ProcessingJobStatus"]) not in _ENDED:
-            if time.monotonic() > deadline:
-                error.add_note(f"The processing job {name} is {status}: what it writes from now on stays.")
-                return
-            time.sleep(_PAUSE)
-    except CloudError as left:
-        if left.code in _GONE:
-            return  # it was never started, or has ended meanwhile
-        error.add_note(f"The processing job {name} may still run, and cost money: {left}")

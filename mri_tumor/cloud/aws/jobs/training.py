@@ -1,12 +1,11 @@
 """A training job on SageMaker: started, followed, stopped, found again."""
 
 import logging
-import time
 from typing import Any
 
 from mri_tumor.cloud.archive import extract
 from mri_tumor.cloud.aws.account import Account
-from mri_tumor.cloud.aws.jobs.following import JobLines
+from mri_tumor.cloud.aws.jobs.following import ENDED, Followed, JobLines
 from mri_tumor.cloud.aws.jobs.trainer import JobPlan, channels_of, quiet, trainer_of
 from mri_tumor.cloud.aws.objects import fetched
 from mri_tumor.cloud.aws.refusals import asking
@@ -17,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 _GROUP = "/aws/sagemaker/TrainingJobs"
 _PAUSE = 5.0  # seconds between two looks at a job
-_ENDED = ("Completed", "Failed", "Stopped")
 
 
 class RemoteJob:
@@ -32,6 +30,14 @@ class RemoteJob:
         self.account = account
         self.name = name
         self._client = account.client("sagemaker")
+        named = {"TrainingJobName": name}
+        self._job = Followed(
+            "training job",
+            name,
+            "TrainingJobStatus",
+            lambda: self._client.describe_training_job(**named),
+            lambda: self._client.stop_training_job(**named),
+        )
         self._lines = JobLines(account, _GROUP, name)
         self._shown = 0
 
@@ -45,7 +51,12 @@ class RemoteJob:
         """
         with quiet(), asking(f"starting the training job {plan.name}"):
             trainer = trainer_of(plan)
-            trainer.train(input_data_config=channels_of(plan), wait=False, logs=False)
+            try:
+                trainer.train(input_data_config=channels_of(plan), wait=False, logs=False)
+            except BaseException as error:
+                # The SDK makes the name, and tells it only at the end.
+                error.add_note(f"If a job {plan.name}-... was started all the same, it goes on: stop it.")
+                raise
             # The SDK gives its job out by no public name.
             name = str(trainer._latest_training_job.training_job_name)
         logger.info("job %s: started on %s", name, plan.machines.instance_type)
@@ -57,8 +68,7 @@ class RemoteJob:
         Raises:
             CloudError: there is no such job, or AWS refused.
         """
-        with asking(f"looking at the training job {self.name}"):
-            return dict(self._client.describe_training_job(TrainingJobName=self.name))
+        return self._job.describe()
 
     @property
     def status(self) -> str:
@@ -73,7 +83,7 @@ class RemoteJob:
             CloudError: AWS cannot be asked any more; the job goes on.
         """
         try:
-            card = self._follow(logs)
+            card = self._job.follow(_PAUSE, self._show_states, *([self._lines] if logs else []))
         except CloudError as error:
             error.add_note(
                 f"The job goes on, and costs money: Estimator.attach({self.name!r}) finds it again."
@@ -84,17 +94,6 @@ class RemoteJob:
             self.stop()
             raise
         self._check(card)
-
-    def _follow(self, logs: bool) -> dict[str, Any]:
-        start = time.monotonic()
-        while True:
-            card = self.describe()
-            self._show_states(card, time.monotonic() - start)
-            if logs:
-                self._lines.show()
-            if card["TrainingJobStatus"] in _ENDED:
-                return card
-            time.sleep(_PAUSE)
 
     def _show_states(self, card: dict[str, Any], seconds: float) -> None:
         """Log the states that the job went through since the last look."""
@@ -136,7 +135,7 @@ class RemoteJob:
         Raises:
             CloudError: AWS refused.
         """
-        if self.status in _ENDED:
+        if self.status in ENDED:
             return
         with asking(f"stopping the training job {self.name}"):
             self._client.stop_training_job(TrainingJobName=self.name)

@@ -2,7 +2,6 @@
 
 import logging
 import secrets
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mri_tumor.cloud.aws.addresses import S3Address
+from mri_tumor.cloud.aws.jobs.following import Followed
 from mri_tumor.cloud.aws.logs import last_events
 from mri_tumor.cloud.aws.objects import fetched, remove_folder
 from mri_tumor.cloud.aws.refusals import asking
@@ -20,7 +20,6 @@ logger = logging.getLogger(__name__)
 
 _GROUP = "/aws/sagemaker/TransformJobs"
 _PAUSE = 10.0  # seconds between two looks at a job
-_ENDED = ("Completed", "Failed", "Stopped")
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class TransformPlan:
         name: of the job and its model.
         data: `s3://.../model.tar.gz`.
         image: the inference image.
-        folder: the `s3://` folder for requests and answers.
+        folder: the `s3://` folder in which this job gets one for its requests and answers.
         content_type: of each request.
         instance_type: `"ml.<family>.<size>"`.
         instance_count: how many instances share the requests.
@@ -64,21 +63,23 @@ def transform(plan: TransformPlan, requests: Path) -> list[bytes]:
     from mri_tumor.cloud.storage import upload
 
     account, terms = plan.terms.account, plan.terms
-    client = account.client("sagemaker")
-    asked, answers = plan.folder / "requests", plan.folder / "answers"
-    model = f"{plan.name[:54]}-{secrets.token_hex(4)}"
-    undo: list[Callable[[], Any]] = [partial(remove_folder, account, plan.folder)]
+    # Model and folder are this call's own: another one, of the same name, may be running.
+    own = f"{plan.name[:54]}-{secrets.token_hex(4)}"
+    folder = plan.folder / own
+    undo: list[Callable[[], Any]] = [partial(remove_folder, account, folder)]
     failed: BaseException | None = None
     try:
         sent = upload(
-            requests, str(asked), kms_key=terms.kms_key, tags=dict(terms.tags), session=account.session
+            requests,
+            str(folder / "requests"),
+            kms_key=terms.kms_key,
+            tags=dict(terms.tags),
+            session=account.session,
         )
         logger.info("%s", sent.summary())
-        undo.append(partial(client.delete_model, ModelName=model))
-        with asking(f"starting the batch transform job {plan.name}"):
-            _create(client, plan, model, asked, answers)
-        _follow(client, plan)
-        return [_answer(plan, answers / f"{path.name}.out") for path in sorted(requests.iterdir())]
+        undo.append(partial(account.client("sagemaker").delete_model, ModelName=own))
+        _run(plan, own, folder)
+        return [_answer(plan, folder / "answers" / f"{path.name}.out") for path in sorted(requests.iterdir())]
     except BaseException as error:
         failed = error
         raise
@@ -86,7 +87,38 @@ def transform(plan: TransformPlan, requests: Path) -> list[bytes]:
         _undo(undo, failed)
 
 
-def _create(client: Any, plan: TransformPlan, model: str, asked: S3Address, answers: S3Address) -> None:
+def _run(plan: TransformPlan, model: str, folder: S3Address) -> None:
+    """Run the job to its end; Ctrl-C, and whatever else ends the waiting, stops it."""
+    client, named = plan.terms.account.client("sagemaker"), {"TransformJobName": plan.name}
+    job = Followed(
+        "batch transform job",
+        plan.name,
+        "TransformJobStatus",
+        lambda: client.describe_transform_job(**named),
+        lambda: client.stop_transform_job(**named),
+        ours=lambda card: card["ModelName"] == model,
+    )
+    try:
+        # Inside: the job may have been started when the answer is lost, or at Ctrl-C.
+        with asking(f"starting the batch transform job {plan.name}"):
+            _create(client, plan, model, folder)
+        card = job.follow(_PAUSE, job.states())
+    except BaseException as error:
+        # Its requests are removed next: it must not go on, and cost money, without them.
+        job.stop_after(error, _PAUSE)
+        raise
+    if card["TransformJobStatus"] != "Completed":
+        lines = last_events(plan.terms.account, _GROUP, f"{plan.name}/")
+        reason = card.get("FailureReason", "no reason is given")
+        raise EndpointError(
+            f"the batch transform job {plan.name} is {card['TransformJobStatus']}: {reason}"
+            + (f" The end of its log:\n{lines}" if lines else ""),
+            "a finished job",
+            f"mend that and call it again; the log group is {_GROUP}",
+        )
+
+
+def _create(client: Any, plan: TransformPlan, model: str, folder: S3Address) -> None:
     terms = plan.terms
     client.create_model(
         ModelName=model,
@@ -96,7 +128,7 @@ def _create(client: Any, plan: TransformPlan, model: str, asked: S3Address, answ
         Tags=terms.tag_list,
         **terms.vpc,
     )
-    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{asked}/"}}
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"{folder}/requests/"}}
     key = {} if terms.kms_key is None else {"KmsKeyId": terms.kms_key}
     volume = terms.volume_key("VolumeKmsKeyId", plan.instance_type)
     client.create_transform_job(
@@ -110,7 +142,7 @@ def _create(client: Any, plan: TransformPlan, model: str, asked: S3Address, answ
             "SplitType": "None",
             "CompressionType": "None",
         },
-        TransformOutput={"S3OutputPath": str(answers), "Accept": "application/json", **key},
+        TransformOutput={"S3OutputPath": f"{folder}/answers", "Accept": "application/json", **key},
         TransformResources={
             "InstanceType": plan.instance_type,
             "InstanceCount": plan.instance_count,
@@ -118,36 +150,6 @@ def _create(client: Any, plan: TransformPlan, model: str, asked: S3Address, answ
         },
         Tags=terms.tag_list,
     )
-
-
-def _follow(client: Any, plan: TransformPlan) -> None:
-    """Wait for the job's end; Ctrl-C, and whatever else ends the waiting, stops it."""
-    start, shown = time.monotonic(), ""
-    try:
-        while True:
-            with asking(f"looking at the batch transform job {plan.name}"):
-                card = client.describe_transform_job(TransformJobName=plan.name)
-            status = card["TransformJobStatus"]
-            if status != shown:
-                logger.info("batch %s: %s after %.0f s", plan.name, status, time.monotonic() - start)
-                shown = status
-            if status in _ENDED:
-                break
-            time.sleep(_PAUSE)
-    except BaseException:
-        # Its requests are removed now: it must not go on, and cost money, without them.
-        with asking(f"stopping the batch transform job {plan.name}"):
-            client.stop_transform_job(TransformJobName=plan.name)
-        raise
-    if status != "Completed":
-        lines = last_events(plan.terms.account, _GROUP, f"{plan.name}/")
-        reason = card.get("FailureReason", "no reason is given")
-        raise EndpointError(
-            f"the batch transform job {plan.name} is {status}: {reason}"
-            + (f" The end of its log:\n{lines}" if lines else ""),
-            "a finished job",
-            f"mend that and call it again; the log group is {_GROUP}",
-        )
 
 
 def _answer(plan: TransformPlan, place: S3Address) -> bytes:

@@ -11,18 +11,18 @@ from typing import Any
 
 from mri_tumor.cloud.aws.account import Account
 from mri_tumor.cloud.aws.images import training_image
+from mri_tumor.cloud.aws.jobs.following import Followed, Watcher
 from mri_tumor.cloud.aws.jobs.source import ARCHIVE, TRAIN, stored_source
 from mri_tumor.cloud.aws.jobs.trainer import JobPlan, prefix_of
 from mri_tumor.cloud.aws.refusals import asking
 from mri_tumor.cloud.container.job import METRICS
 from mri_tumor.cloud.hyperparameters import as_texts
 from mri_tumor.cloud.tuning import Objective, Range, Trial
-from mri_tumor.errors import CloudError, TrainingError
+from mri_tumor.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
 _PAUSE = 15.0  # seconds between two looks at a tuning job
-_ENDED = ("Completed", "Failed", "Stopped")
 _NAME = 32  # characters that a tuning job's name may have
 
 
@@ -45,6 +45,40 @@ def tune_remotely(
     name = f"{plan.name[: _NAME - 9].rstrip('-')}-{int(time.time()) % 10**8:08d}"
     account = plan.terms.account
     client = account.client("sagemaker")
+    named = {"HyperParameterTuningJobName": name}
+    job = Followed(
+        "tuning job",
+        name,
+        "HyperParameterTuningJobStatus",
+        lambda: client.describe_hyper_parameter_tuning_job(**named),
+        lambda: client.stop_hyper_parameter_tuning_job(**named),
+    )
+    try:
+        # Inside: the job may have been started when the answer is lost, or at Ctrl-C.
+        _create(client, plan, ranges, objective, name, max_jobs, max_parallel_jobs)
+        logger.info("tuning %s: started, at most %d jobs, %d at a time", name, max_jobs, max_parallel_jobs)
+        card = job.follow(_PAUSE, _counts(name))
+    except BaseException as error:
+        job.stop_after(error, _PAUSE)
+        raise
+    if card["HyperParameterTuningJobStatus"] == "Failed":
+        raise TrainingError(
+            f"tuning {name} failed: {card.get('FailureReason', 'no reason is given')}",
+            "",
+            "mend that and tune again; the log group is /aws/sagemaker/TrainingJobs",
+        )
+    return _trials(account, name, {one.name for one in ranges})
+
+
+def _create(
+    client: Any,
+    plan: JobPlan,
+    ranges: Sequence[Range],
+    objective: Objective,
+    name: str,
+    max_jobs: int,
+    max_parallel_jobs: int,
+) -> None:
     source = stored_source(plan.folder, plan.terms)
     with asking(f"starting the tuning job {name}"):
         client.create_hyper_parameter_tuning_job(
@@ -64,18 +98,6 @@ def tune_remotely(
             TrainingJobDefinition=_definition(plan, source, {one.name for one in ranges}),
             Tags=plan.terms.tag_list,
         )
-    logger.info("tuning %s: started, at most %d jobs, %d at a time", name, max_jobs, max_parallel_jobs)
-    try:
-        _follow(account, name)
-    except KeyboardInterrupt:
-        logger.info("tuning %s: is stopped", name)
-        with asking(f"stopping the tuning job {name}"):
-            client.stop_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
-        raise
-    except CloudError as error:
-        error.add_note(f"The tuning job {name} goes on, and costs money: stop it in SageMaker's console.")
-        raise
-    return _trials(account, name, {one.name for one in ranges})
 
 
 def parameter_ranges(ranges: Sequence[Range]) -> dict[str, list[dict[str, Any]]]:
@@ -151,25 +173,19 @@ def _channel(name: str, place: str, mode: str) -> dict[str, Any]:
     return {"ChannelName": name, "InputMode": mode, "DataSource": {"S3DataSource": source}}
 
 
-def _follow(account: Account, name: str) -> None:
-    client, shown = account.client("sagemaker"), ""
-    while True:
-        with asking(f"looking at the tuning job {name}"):
-            card = client.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=name)
+def _counts(name: str) -> Watcher:
+    """Return a watcher that logs how many training jobs are in which state, when that changes."""
+    shown = ""
+
+    def watch(card: dict[str, Any], _: float) -> None:
+        nonlocal shown
         counts = card.get("TrainingJobStatusCounters", {})
         line = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
         if line != shown:
             logger.info("tuning %s: %s: %s", name, card["HyperParameterTuningJobStatus"], line)
             shown = line
-        if card["HyperParameterTuningJobStatus"] in _ENDED:
-            break
-        time.sleep(_PAUSE)
-    if card["HyperParameterTuningJobStatus"] == "Failed":
-        raise TrainingError(
-            f"tuning {name} failed: {card.get('FailureReason', 'no reason is given')}",
-            "",
-            "mend that and tune again; the log group is /aws/sagemaker/TrainingJobs",
-        )
+
+    return watch
 
 
 def _trials(account: Account, name: str, tuned: set[str]) -> list[Trial]:
@@ -184,9 +200,17 @@ def _trials(account: Account, name: str, tuned: set[str]) -> list[Trial]:
         Trial(
             job["TrainingJobName"],
             {key: value for key, value in job["TunedHyperParameters"].items() if key in tuned},
-            job.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value"),
+            _value(job),
             job["TrainingJobStatus"],
             str(job.get("FailureReason", "")).partition("\n\n")[0],
         )
         for job in jobs
     ]
+
+
+def _value(job: dict[str, Any]) -> float | None:
+    """Return what a job came to; one that was stopped has a value of its middle, and no model."""
+    if job["TrainingJobStatus"] != "Completed":
+        return None
+    value = job.get("FinalHyperParameterTuningJobObjectiveMetric", {}).get("Value")
+    return None if value is None else float(value)
