@@ -183,11 +183,12 @@ class _Member:
 
 @dataclass(frozen=True)
 class _Trained:
-    """What a run came to."""
+    """What a run came to; `engine` computed the cached features, None where there are none."""
 
     network: Any
     members: list[_Member]
     density: Density
+    engine: str | None
 
 
 def _checked_recipe(recipe: Any) -> Recipe:
@@ -257,7 +258,8 @@ def _trained_once(job: _Job, folder: RunFolder) -> _Trained:
     member = _member(job, initial, parts, folder.path, table)
     judged = observed(member.selected, pool, parts[1], job.recipe.tta, member.table)
     folder.draw(pool.label_indices[parts[1]], judged.logits.argmax(axis=1))
-    return _Trained(member.network, [member], _density(job, member.network, member.learnt, member.table))
+    density = _density(job, member.network, member.learnt, member.table)
+    return _Trained(member.network, [member], density, _engine(table))
 
 
 def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
@@ -280,9 +282,13 @@ def _trained_folds(job: _Job, folder: RunFolder) -> _Trained:
     networks = [member.network for member in members]
     merged = merge(networks)
     if not same_backbone(networks):
-        return _Trained(merged, members, Density.side_by_side(densities))
+        return _Trained(merged, members, Density.side_by_side(densities), _engine(table))
     still = table if all(member.table is not None for member in members) else None
-    return _Trained(merged, members, _density(job, merged, job.everything, still))
+    return _Trained(merged, members, _density(job, merged, job.everything, still), _engine(table))
+
+
+def _engine(table: FeatureTable | None) -> str | None:
+    return None if table is None else table.engine
 
 
 def _member(
@@ -324,6 +330,7 @@ def _training_section(job: _Job, trained: _Trained) -> dict[str, Any]:
         **({"folds": sections} if job.folds else sections[0]),
         "leakage": job.leaks,
         "cached_features": job.cached,
+        "feature_engine": trained.engine,
         "copies": copies if job.cached else None,
     }
 

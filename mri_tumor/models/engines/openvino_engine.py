@@ -1,7 +1,5 @@
 """OpenVINO as the engine: one picture by all cores together, many by several streams beside each other."""
 
-import contextlib
-from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
@@ -46,7 +44,7 @@ class OpenVINOEngine:
         # From memory: the bytes that are checked are those that are used.
         weights = np.frombuffer((folder / WEIGHTS).read_bytes(), np.uint8)
         self._model = self._core.read_model((folder / FILE).read_bytes(), ov.Tensor(weights))
-        self._one = _Compiled(self._compile("LATENCY"))
+        self._one = _Named(self._compile("LATENCY"))
         self._lock = Lock()
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
@@ -62,8 +60,8 @@ class OpenVINOEngine:
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 
     @cached_property
-    def _many(self) -> "_Compiled":
-        return _Compiled(self._compile("THROUGHPUT"))
+    def _many(self) -> "_Named":
+        return _Named(self._compile("THROUGHPUT"))
 
     def _compile(self, hint: str) -> Any:
         options = {
@@ -98,7 +96,7 @@ def _has_bfloat16(core: Any) -> bool:
     return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
-class _Compiled:
+class Requests:
     """A compiled model that several threads may call: each call takes a request of its own.
 
     Args:
@@ -107,20 +105,31 @@ class _Compiled:
 
     def __init__(self, model: Any) -> None:
         self.streams = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._names = [port.any_name for port in model.outputs]
         self._free: SimpleQueue[Any] = SimpleQueue()
         for _ in range(self.streams):
             self._free.put(model.create_infer_request())
 
-    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
-        with self._request() as request:
-            found = request.infer([np.ascontiguousarray(images)], share_inputs=True)
-            return {name: found[place] for place, name in enumerate(self._names)}
-
-    @contextlib.contextmanager
-    def _request(self) -> Iterator[Any]:
+    def __call__(self, images: NDArray[np.uint8]) -> Any:
+        """Return the outputs by their place; the caller's own."""
         request = self._free.get()
         try:
-            yield request
+            return request.infer([np.ascontiguousarray(images)], share_inputs=True)
         finally:
             self._free.put(request)
+
+
+class _Named:
+    """A compiled model whose outputs have names.
+
+    Args:
+        model: compiled.
+    """
+
+    def __init__(self, model: Any) -> None:
+        self._names = [port.any_name for port in model.outputs]
+        self._requests = Requests(model)
+        self.streams = self._requests.streams
+
+    def __call__(self, images: NDArray[np.uint8]) -> Outputs:
+        found = self._requests(images)
+        return {name: found[place] for place, name in enumerate(self._names)}

@@ -29,6 +29,11 @@ class FeatureTable:
         self.pool, self.recipe = pool, recipe
         self._cache = FeatureCache(directory, backbone(network))
 
+    @property
+    def engine(self) -> str:
+        """What computes the features: `"tensorflow"`, or `"openvino"` with its version."""
+        return self._cache.engine
+
     def training(self, places: Places) -> Features:
         """Return what a head learns from at these places: the originals, then the copies."""
         return _stacked([_chosen(part, places) for part in (self._originals, *self._copies)])

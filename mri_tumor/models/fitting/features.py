@@ -1,12 +1,12 @@
 """Features of a frozen backbone: computed once, kept in the run's folder, and trained on in seconds."""
 
+import itertools
 import logging
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypeAlias
+from typing import Any, NamedTuple, Self
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.decoding import read_ahead
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import digest_of, whole_file
+from mri_tumor.models.engines.looks import Look, expected_engine, look_by, tensorflow_look
 from mri_tumor.models.fitting.sources import Source
 from mri_tumor.progress import track
 
@@ -26,18 +27,11 @@ _ON_CPU, _ON_GPU = 4, 64
 """Pictures a batch. On a CPU four are twice as fast as 32: the early layers' outputs stay in its cache."""
 
 
-_AT_ONCE = 2  # batches: what one has to wait for between its layers, the other makes use of
-
-
 class Features(NamedTuple):
     """Pooled features: `values` float32 (N, F) and `labels` int64 (N,), in the pictures' order."""
 
     values: NDArray[np.float32]
     labels: NDArray[np.int64]
-
-
-Look: TypeAlias = Callable[[NDArray[np.uint8]], Any]
-"""From pictures, uint8 (batch_size(), size, size, 1), to their features (batch_size(), F)."""
 
 
 def compute_features(
@@ -46,7 +40,7 @@ def compute_features(
     """Run pictures through a backbone.
 
     Args:
-        look: what `compiled` makes of the backbone.
+        look: what `look_by` makes of the backbone, for batches of `batch_size()`.
         batches: dicts with `"image"` uint8 (n, size, size, 1), n at most `batch_size()`, and `"label"` int64
             (n,).
         total: how many pictures there are.
@@ -59,10 +53,8 @@ def compute_features(
     size = batch_size()
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        # One shape is traced once; the last batch is filled up with black pictures.
-        padded = np.zeros((size, *images.shape[1:]), np.uint8)
-        padded[: len(images)] = images[:, :, ::-1] if mirrored else images
-        return np.asarray(look(padded))[: len(images)]
+        padded = filled_up(images[:, :, ::-1] if mirrored else images)
+        return look(padded)[: len(images)]
 
     labels: list[NDArray[np.int64]] = []
 
@@ -71,13 +63,20 @@ def compute_features(
             labels.append(np.asarray(batch["label"], np.int64))
             yield np.asarray(batch["image"])
 
-    values = list(read_ahead(features, pictures(), threads=_AT_ONCE, most=2 * _AT_ONCE))
+    values = list(read_ahead(features, pictures(), threads=look.at_once, most=2 * look.at_once))
     found = sum(map(len, values))
     if found != total:
         raise TrainingError(
             f"{doing}: {found} pictures came", f"{total} pictures", "verify the data, then start again"
         )
     return Features(np.concatenate(values).astype(np.float32), np.concatenate(labels))
+
+
+def filled_up(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return `batch_size()` pictures, the rest of them black: a network is compiled for one shape."""
+    padded = np.zeros((batch_size(), *images.shape[1:]), np.uint8)
+    padded[: len(images)] = images
+    return padded
 
 
 def batch_size() -> int:
@@ -88,18 +87,21 @@ def batch_size() -> int:
 class FeatureCache:
     """Features in files, one a set of pictures and copy; a file that does not fit is not used.
 
+    Features of two engines are never mixed: which one computed them is part of what they follow from.
+
     Args:
         directory: where the files lie.
         backbone: from uint8 (N, size, size, 1) to features (N, F).
+
+    Attributes:
+        engine: what computes the features: `"tensorflow"`, or `"openvino"` with its version.
     """
 
     def __init__(self, directory: Path, backbone: Any) -> None:
         self.directory, self.backbone = directory, backbone
+        self.engine = expected_engine()
+        self._look: Look | None = None
         self._digest = weights_digest(backbone)
-
-    @cached_property
-    def _look(self) -> Look:
-        return compiled(self.backbone)
 
     def originals(self, source: Source, name: str, *, mirrored: bool = False) -> Features:
         """Return the features of the pictures as they are, or of their mirror images."""
@@ -113,20 +115,37 @@ class FeatureCache:
         self, source: Source, name: str, augment: Augment | None, seed: int, copy: int, mirrored: bool
     ) -> Features:
         drawn = None if augment is None else [augment.to_dict(), seed, copy]
-        key = digest_of([self._digest, source.section, drawn, mirrored])
         kind = "mirrored" if mirrored else f"copy {copy}" if copy else "originals"
-        path = self.directory / f"{name}-{kind.replace(' ', '-')}-{key[:16]}.npz"
-        found = self._read(path, source.count)
-        if found is None:
-            order = np.arange(source.count)
-            batches = source.batches(
-                batch_size=batch_size(), augment=augment, seed=seed, epoch=copy, order=order
-            )
-            doing = f"features of {name}, {kind}"
-            found = compute_features(self._look, batches, total=source.count, doing=doing, mirrored=mirrored)
-            with whole_file(path) as partial:
-                np.savez(partial, values=found.values, labels=found.labels)
+        found = self._read(self._path(source, name, kind, drawn), source.count)
+        if found is not None:
+            return found
+        batches = source.batches(
+            batch_size=batch_size(), augment=augment, seed=seed, epoch=copy, order=np.arange(source.count)
+        )
+        first, batches = _with_first(batches)
+        if self._look is None and first is not None:
+            self._look = look_by(self.backbone, filled_up(np.asarray(first["image"])))
+            if self._look.engine != self.engine:
+                self.engine = self._look.engine
+                return self._get(source, name, augment, seed, copy, mirrored)
+        return self._computed(source, name, kind, drawn, batches)
+
+    def _computed(self, source: Source, name: str, kind: str, drawn: Any, batches: Iterable[Any]) -> Features:
+        look = self._look or tensorflow_look(self.backbone, batch_size())
+        found = compute_features(
+            look,
+            batches,
+            total=source.count,
+            doing=f"features of {name}, {kind}",
+            mirrored=kind == "mirrored",
+        )
+        with whole_file(self._path(source, name, kind, drawn)) as partial:
+            np.savez(partial, values=found.values, labels=found.labels)
         return found
+
+    def _path(self, source: Source, name: str, kind: str, drawn: Any) -> Path:
+        key = digest_of([self._digest, source.section, drawn, kind == "mirrored", self.engine])
+        return self.directory / f"{name}-{kind.replace(' ', '-')}-{key[:16]}.npz"
 
     @staticmethod
     def _read(path: Path, count: int) -> Features | None:
@@ -140,6 +159,13 @@ class FeatureCache:
             logger.warning("%s cannot be read (%s); the features are computed again", path, error)
             return None
         return found if len(found.values) == len(found.labels) == count else None
+
+
+def _with_first(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
+    """Return the first batch, None if there is none, and all of them."""
+    rest = iter(batches)
+    first = next(rest, None)
+    return first, () if first is None else itertools.chain([first], rest)
 
 
 @dataclass(frozen=True)
@@ -193,25 +219,6 @@ def weights_digest(model: Any) -> str:
         digest.update(f"{weight.dtype}{weight.shape}".encode())
         digest.update(np.ascontiguousarray(weight).tobytes())
     return digest.hexdigest()
-
-
-def compiled(backbone: Any) -> Look:
-    """Return a backbone in inference mode as a function of batches of `batch_size()`, traced once.
-
-    Its weights are constants there: TensorFlow then joins convolutions with the normalisation behind them.
-    """
-    shape = (batch_size(), *backbone.inputs[0].shape[1:])
-    weights = [
-        [keras.ops.convert_to_numpy(one) for one in kind]
-        for kind in (backbone.trainable_variables, backbone.non_trainable_variables)
-    ]
-
-    def run(images: Any) -> Any:
-        trainable, rest = ([tf.constant(one) for one in kind] for kind in weights)
-        return backbone.stateless_call(trainable, rest, images, training=False)[0]
-
-    look: Look = tf.function(run, input_signature=[tf.TensorSpec(shape, tf.uint8)])
-    return look
 
 
 def head_batches(

@@ -1,3 +1,5 @@
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from mri_tumor.dataset.pipeline import Examples, load
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import TrainingError
 from mri_tumor.models.builders import backbone, build, head
+from mri_tumor.models.engines.looks import tensorflow_look
 from mri_tumor.models.fitting import features as module
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.features import (
@@ -15,7 +18,6 @@ from mri_tumor.models.fitting.features import (
     Features,
     Scaling,
     batch_size,
-    compiled,
     compute_features,
     foldable,
     head_batches,
@@ -43,7 +45,9 @@ def examples(make_folder) -> Examples:
 
 def test_features_are_what_the_backbone_gives_in_order(network, examples):
     part = backbone(network)
-    found = compute_features(compiled(part), examples.batches(batch_size()), total=34, doing="features")
+    found = compute_features(
+        tensorflow_look(part, batch_size()), examples.batches(batch_size()), total=34, doing="features"
+    )
     images = np.concatenate([batch["image"] for batch in examples.batches(5)])
     np.testing.assert_allclose(found.values, part.predict(images, verbose=0), atol=1e-5)
     assert found.labels.tolist() == examples.label_indices.tolist()
@@ -52,7 +56,10 @@ def test_features_are_what_the_backbone_gives_in_order(network, examples):
 def test_pictures_that_are_missing_are_an_error(network, examples):
     with pytest.raises(TrainingError, match="34 pictures came"):
         compute_features(
-            compiled(backbone(network)), examples.batches(batch_size()), total=37, doing="features"
+            tensorflow_look(backbone(network), batch_size()),
+            examples.batches(batch_size()),
+            total=37,
+            doing="features",
         )
 
 
@@ -60,8 +67,9 @@ def test_a_copy_is_what_that_epoch_draws(network, examples, tmp_path):
     cache = FeatureCache(tmp_path, backbone(network))
     found = cache.copy(examples, "train", augment=AUGMENT, seed=4, copy=2)
     batches = examples.batches(batch_size(), augment=AUGMENT, seed=4, epoch=2)
-    expected = compute_features(compiled(backbone(network)), batches, total=34, doing="features")
-    np.testing.assert_array_equal(found.values, expected.values)
+    look = tensorflow_look(backbone(network), batch_size())
+    expected = compute_features(look, batches, total=34, doing="features")
+    np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
     for other in ({"seed": 5, "copy": 2}, {"seed": 4, "copy": 1}):
         assert not np.allclose(cache.copy(examples, "train", augment=AUGMENT, **other).values, found.values)
 
@@ -168,3 +176,30 @@ def test_mirrored_features_are_those_of_the_mirror_images(network, examples, tmp
     found = cache.originals(examples, "train", mirrored=True)
     np.testing.assert_allclose(found.values, expected, atol=1e-5)
     assert not np.allclose(cache.originals(examples, "train").values, found.values)
+
+
+def test_features_of_two_engines_are_not_mixed(network, examples, tmp_path, monkeypatch):
+    pytest.importorskip("openvino")
+    by_openvino = FeatureCache(tmp_path, backbone(network))
+    first = by_openvino.originals(examples, "train")
+    assert by_openvino.engine.startswith("openvino")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    by_tensorflow = FeatureCache(tmp_path, backbone(network))
+    second = by_tensorflow.originals(examples, "train")
+    assert by_tensorflow.engine == "tensorflow"
+    assert len(list(tmp_path.glob("train-originals-*.npz"))) == 2
+    np.testing.assert_allclose(first.values, second.values, atol=1e-5)
+
+
+def test_an_engine_that_sees_something_else_leaves_the_cache_to_tensorflow(
+    network, examples, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "look_by", lambda part, images: tensorflow_look(part, len(images)))
+    monkeypatch.setattr(module, "expected_engine", lambda: "openvino 1")
+    cache = FeatureCache(tmp_path, backbone(network))
+    found = cache.originals(examples, "train")
+    assert cache.engine == "tensorflow"
+    monkeypatch.setattr(module, "expected_engine", lambda: "tensorflow")
+    monkeypatch.setattr(module, "compute_features", None)  # what was kept is used
+    again = FeatureCache(tmp_path, backbone(network)).originals(examples, "train")
+    np.testing.assert_array_equal(found.values, again.values)
