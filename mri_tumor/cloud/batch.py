@@ -56,6 +56,11 @@ def batch_predict(
         ManifestMismatch: the pictures were prepared for another model.
         CloudError: AWS refused.
         EndpointError: the job failed, or the model answered in a form that is not known.
+
+    >>> batch_predict("model.tar.gz", "scan.png", instance_type="m5.large")
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.ArgumentError: instance_type is 'm5.large'. Expected: ...
     """
     check_names(terms, batch_predict)
     check_instance_type(instance_type)

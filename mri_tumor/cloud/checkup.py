@@ -15,6 +15,9 @@ class Finding:
         what: what was looked at.
         good: whether it is as it should be.
         text: what was found; if it is not good, with what was expected and what to do.
+
+    >>> Finding("region", True, "eu-west-1").good
+    True
     """
 
     what: str
@@ -33,6 +36,9 @@ def doctor(role: str | None = None, output: str | None = None, session: Any = No
         role: the ARN of the execution role.
         output: the `s3://` folder that jobs and endpoints are to use.
         session: a `boto3.Session`.
+
+    >>> [finding.good for finding in doctor(session="none of boto3's")]
+    [True, False]
     """
     found: list[Finding] = []
     for what, look, needed in _looks(role, output, session):

@@ -75,6 +75,11 @@ def deploy(
         CloudError: AWS refused.
         EndpointError: the endpoint did not start; the error shows the end of its log.
         MissingExtra, EngineError: the engine is not installed, or does not say what TensorFlow says.
+
+    >>> deploy("model.tar.gz", memory_mb=2048)
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.ArgumentError: memory_mb cannot be honoured ...
     """
     check_names(terms, deploy)
     check_threads(threads)

@@ -40,6 +40,11 @@ def package(classifier: "Classifier | str | Path", archive: str | Path) -> Path:
     Raises:
         ArgumentError: `classifier` is neither.
         ManifestMismatch: the folder holds no classifier, or a damaged one.
+
+    >>> package("no_classifier_there", "model.tar.gz")
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.ManifestMismatch: ...no_classifier_there...
     """
     with tempfile.TemporaryDirectory(prefix="mri_tumor-package-") as temporary:
         layout(classifier, temporary)
@@ -105,6 +110,11 @@ def validate_package(path: str | Path, *, limits: Limits | None = None) -> Manif
 
     Raises:
         PackageError: everything that is wrong with it, and how to mend each.
+
+    >>> validate_package("missing.tar.gz")
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.PackageError: missing.tar.gz cannot be unpacked ...
     """
     from mri_tumor.cloud.checks import version_of
     from mri_tumor.cloud.probe import PROBE, check_probe

@@ -57,6 +57,11 @@ class Predictor:
         ArgumentError: the name is none of an endpoint.
         MissingExtra: the name is one on SageMaker, and boto3 is not installed.
         CloudError: there is no such endpoint on SageMaker, or AWS refused.
+
+    >>> Predictor("http://127.0.0.1:9", timeout=1).predict("scan.png")
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.EndpointError: ...
     """
 
     def __init__(

@@ -23,6 +23,9 @@ class Resource:
         name: its name.
         status: of an endpoint, in SageMaker's words; empty for the others, which cost nothing.
         created: when.
+
+    >>> Resource("model", "mri-tumor-a", "", datetime.datetime(2026, 1, 31, tzinfo=datetime.UTC)).kind
+    'model'
     """
 
     kind: str
@@ -41,6 +44,11 @@ def resources(session: Any = None) -> list[Resource]:
 
     Raises:
         CloudError: AWS refused.
+
+    >>> resources(session="none of boto3's")
+    Traceback (most recent call last):
+        ...
+    mri_tumor.errors.ArgumentError: session is a str. Expected: a boto3.Session or None. ...
     """
     account = Account(session)
     return [one for kind in _KINDS for one in _listed(account, kind)]
