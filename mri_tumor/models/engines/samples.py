@@ -39,12 +39,8 @@ class Sample:
     @property
     def origin(self) -> str:
         """What they are, in words."""
-        count = len(self.pictures)
-        return (
-            f"{count} phantoms, drawn here: no real pictures were given"
-            if self.drawn
-            else f"{count} pictures"
-        )
+        kind = "phantoms, drawn here as no pictures were given" if self.drawn else "pictures"
+        return f"{len(self.pictures)} {kind}"
 
 
 def sample_of(images: Any, preprocess: Preprocess, *, calibrating: bool) -> Sample:

@@ -42,31 +42,40 @@ class TensorFlowEngine:
         self._network, self._settings = network, settings
         self._lock = threading.Lock()
         self._compiled_with: list[NDArray[Any]] = []
-        self._function: Any = None
+        self._trace: Any = None
+        self._compiled: dict[int, Any] = {}
 
     def __call__(self, images: NDArray[np.uint8]) -> Outputs:
         """Return what is said about preprocessed pictures, uint8 (N, size, size, 1), N from 1."""
-        function = self._current()
+        self._notice_training()
 
         def call(part: NDArray[np.uint8]) -> Outputs:
-            return {name: value.numpy() for name, value in function(tf.constant(part)).items()}
+            said = self._function_of(len(part))(tf.constant(part))
+            return {name: value.numpy() for name, value in said.items()}
 
         return in_buckets(call, images, pictures_a_call())
 
     @property
     def shapes(self) -> int:
         """How many shapes it is compiled for."""
-        return 0 if self._function is None else int(self._function.experimental_get_tracing_count())
+        return len(self._compiled)
 
-    def _current(self) -> Any:
+    def _notice_training(self) -> None:
+        """Forget what was compiled if the network was trained on since."""
         seen = [keras.ops.convert_to_numpy(one) for one in _telling(self._network)]
         with self._lock:
-            same = len(seen) == len(self._compiled_with) and all(
-                map(np.array_equal, seen, self._compiled_with)
-            )
-            if self._function is None or not same:
-                self._compiled_with, self._function = seen, compiled(self._network, self._settings)
-            return self._function
+            known = self._compiled_with
+            if len(seen) != len(known) or not all(map(np.array_equal, seen, known)):
+                self._compiled_with, self._compiled = seen, {}
+                self._trace = compiled(self._network, self._settings)
+
+    def _function_of(self, count: int) -> Any:
+        # One by one: called with one shape after another, TensorFlow's own function would warn.
+        with self._lock:
+            if count not in self._compiled:
+                shape = (count, *self._network.inputs[0].shape[1:])
+                self._compiled[count] = self._trace.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+            return self._compiled[count]
 
 
 def compiled(network: Any, settings: Settings, **options: Any) -> Any:

@@ -46,3 +46,12 @@ def test_a_half_precision_network_gives_float32() -> None:
     network = with_precision(build("small_cnn", size=32, width=2), "mixed_bfloat16")
     found = TensorFlowEngine(network, Settings())(pictures(3))
     assert found["features"].dtype == np.float32
+
+
+def test_many_shapes_and_classifiers_are_no_reason_to_warn(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(4):
+        engine = TensorFlowEngine(build("small_cnn", size=32, width=2), Settings())
+        for count in (1, 2, 4):
+            engine(pictures(count))
+    assert engine.shapes == 3
+    assert not caplog.records
