@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from mri_tumor.models.calibration import calibrate
     from mri_tumor.models.card import model_card
     from mri_tumor.models.classifier import Classifier
+    from mri_tumor.models.engines.report import ExportReport
     from mri_tumor.models.evaluation import Evaluation, evaluate
     from mri_tumor.models.judging.comparison import Comparison, compare
     from mri_tumor.models.judging.five import five
@@ -24,6 +25,7 @@ __all__ = [
     "Comparison",
     "Density",
     "Evaluation",
+    "ExportReport",
     "FiveNumbers",
     "Prediction",
     "Recipe",
@@ -47,6 +49,7 @@ __getattr__, __dir__ = attach(
         "Comparison": ".judging.comparison",
         "Density": ".novelty",
         "Evaluation": ".evaluation",
+        "ExportReport": ".engines.report",
         "FiveNumbers": ".judging.five_numbers",
         "Prediction": ".prediction",
         "Recipe": ".recipe",

@@ -227,7 +227,10 @@ def test_from_pictures_to_a_package(
     told = json.loads(run("predict", tmp_path / "run", picture, "--json")[1])  # a run's folder serves too
     assert told["probabilities"][row["label"]] == pytest.approx(float(row[row["label"]]), abs=1e-4)
 
-    assert run("export", model, tmp_path / "saved")[0] == 0
+    code, out, _ = run("export", model, tmp_path / "saved", "--pictures", root)
+    assert code == 0
+    assert "saved_model in float32" in out
+    assert "says what the classifier says" in out
     assert (tmp_path / "saved" / "saved_model.pb").is_file()
     assert run("package", model, tmp_path / "model.tar.gz")[0] == 0
     with tarfile.open(tmp_path / "model.tar.gz") as archive:
