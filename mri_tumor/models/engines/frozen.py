@@ -14,8 +14,11 @@ from mri_tumor.models.engines.tensorflow_engine import compiled
 INPUT = "image"
 """The name of the one input of every export: preprocessed pictures, uint8 (N, size, size, 1)."""
 
-NETWORK, DECISION = "network", "decision"
-"""How the names of operations begin: what may be made int8, and what never is."""
+OBSERVED = ("logits", "features")
+"""The outputs that the network itself gives: what comes after them decides, and never is made int8."""
+
+NETWORK = "network"
+"""How the names of the network's operations begin in TensorFlow's graph."""
 
 
 class Frozen:

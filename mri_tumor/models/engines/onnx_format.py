@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.models.engines.frozen import INPUT, NETWORK, Frozen, one_by_one
+from mri_tumor.models.engines.frozen import INPUT, OBSERVED, Frozen, one_by_one
 from mri_tumor.models.engines.libraries import onnx, onnxruntime
 
 FILE = "model.onnx"
@@ -80,5 +80,13 @@ def _reader(tool: Any, calibration: NDArray[np.uint8]) -> Any:
 
 
 def _decision(model: Any) -> list[str]:
-    """Return the names of the operations that are not the network's."""
-    return [node.name for node in model.graph.node if not node.name.startswith(f"{NETWORK}/")]
+    """Return the names of the operations that come after logits and features; names say nothing of that."""
+    makers = {name: node for node in model.graph.node for name in node.output}
+    network: set[str] = set()
+    ahead = [makers[name] for name in OBSERVED if name in makers]
+    while ahead:
+        node = ahead.pop()
+        if node.name not in network:
+            network.add(node.name)
+            ahead += [makers[name] for name in node.input if name in makers]
+    return [node.name for node in model.graph.node if node.name not in network]

@@ -1,5 +1,6 @@
 """OpenVINO as the engine: one picture by all cores together, many by several streams beside each other."""
 
+import math
 from functools import cached_property
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,8 +16,8 @@ from mri_tumor.models.engines.engine import Outputs
 from mri_tumor.models.engines.libraries import openvino
 from mri_tumor.models.engines.openvino_format import FILE, WEIGHTS
 
-_AT_A_TIME = 2
-"""Pictures a call where there are many: the early layers' outputs stay in the processor's cache."""
+_PIXELS = 2 * 224 * 224
+"""Pixels a call where there are many pictures: the early layers' outputs stay in the processor's cache."""
 
 _HINTS = {"float32": "f32", "float16": "f32", "int8": "f32", "bfloat16": "bf16"}
 """What everything that is not int8 is computed in. OpenVINO left alone takes bfloat16 where there is any."""
@@ -53,9 +54,8 @@ class OpenVINOEngine:
             return self._one(images)
         with self._lock:
             many = self._many
-        if len(images) <= _AT_A_TIME:
-            return many(images)
-        parts = [images[at : at + _AT_A_TIME] for at in range(0, len(images), _AT_A_TIME)]
+        calls = max(many.streams, math.ceil(images.size / _PIXELS))
+        parts = np.array_split(images, min(calls, len(images)))
         found = list(read_ahead(many, parts, many.streams, 2 * many.streams))
         return {name: np.concatenate([outputs[name] for outputs in found]) for name in found[0]}
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mri_tumor.models.engines.frozen import DECISION, Frozen, one_by_one
+from mri_tumor.models.engines.frozen import OBSERVED, Frozen, one_by_one
 from mri_tumor.models.engines.libraries import nncf, openvino
 
 FILE = "model.xml"
@@ -51,7 +51,7 @@ def _quantised(model: Any, calibration: NDArray[np.uint8]) -> Any:
             tool.Dataset(one_by_one(calibration)),
             subset_size=len(calibration),
             preset=tool.QuantizationPreset.MIXED,
-            ignored_scope=tool.IgnoredScope(patterns=[f"^{DECISION}/.*"], validate=False),
+            ignored_scope=tool.IgnoredScope(names=_decision(model), validate=False),
             advanced_parameters=tool.AdvancedQuantizationParameters(
                 # Its default, the mean of the pictures' extremes, cuts the brightest half of them off.
                 activations_range_estimator_params=ranges.MINMAX,
@@ -59,6 +59,18 @@ def _quantised(model: Any, calibration: NDArray[np.uint8]) -> Any:
                 overflow_fix=advanced.OverflowFix.ENABLE,
             ),
         )
+
+
+def _decision(model: Any) -> list[str]:
+    """Return the names of the operations that come after logits and features; names say nothing of that."""
+    network: set[str] = set()
+    ahead = [port.get_node() for port in model.outputs if port.any_name in OBSERVED]
+    while ahead:
+        node = ahead.pop()
+        if node.get_friendly_name() not in network:
+            network.add(node.get_friendly_name())
+            ahead += [given.get_source_output().get_node() for given in node.inputs()]
+    return [node.get_friendly_name() for node in model.get_ops() if node.get_friendly_name() not in network]
 
 
 def _forget_origin(model: Any) -> None:

@@ -78,7 +78,9 @@ def test_int8_is_calibrated_by_other_pictures(
     make_deciding: Callable[..., Classifier], form: str, tmp_path: Path
 ) -> None:
     classifier = make_deciding(width=16)
+    whole = classifier.export(tmp_path / "whole", form, pictures=light(4))
     report = classifier.export(tmp_path / "out", form, precision="int8", pictures=light(60))
+    assert report.bytes < 0.6 * whole.bytes
     assert report.calibrated_on == "30 pictures, none of those that it was measured on"
     assert report.parity.pictures == 30
     assert report.parity.labels == 30
