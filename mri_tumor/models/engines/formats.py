@@ -93,7 +93,8 @@ def written(
         raise ArgumentError(f"{name} is written with its preprocessing", "another format", "export it")
     try:
         form.write(frozen, folder, precision, calibration)
-        return form.engine(folder, precision)
+        engine = form.engine(folder, precision)
+        engine(np.zeros((1, frozen.size, frozen.size, 1), np.uint8))  # some tools fail only now
     except (MriTumorError, OSError):
         raise
     except Exception as error:  # each tool has errors of its own, of no common kind
@@ -102,6 +103,7 @@ def written(
             "a network of layers that the format knows",
             'use another format or engine: engine="tensorflow" runs every network',
         ) from error
+    return engine
 
 
 def _reason(error: Exception) -> str:

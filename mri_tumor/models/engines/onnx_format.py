@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.engines.frozen import INPUT, OBSERVED, Frozen, one_by_one
 from mri_tumor.models.engines.libraries import onnx, onnxruntime
+from mri_tumor.models.engines.onnx_graph import onnx_model
 
 FILE = "model.onnx"
-_OPSET = 17
 
 
 def write_onnx(frozen: Frozen, folder: Path, precision: str, calibration: NDArray[np.uint8] | None) -> None:
@@ -26,17 +26,16 @@ def write_onnx(frozen: Frozen, folder: Path, precision: str, calibration: NDArra
     Raises:
         MissingExtra: a tool is not installed.
     """
-    plain = folder / FILE
+    model, target = onnx_model(frozen), str(folder / FILE)
+    if calibration is None:
+        onnx().save(_halved(model) if precision == "float16" else model, target)
+        return
     with tempfile.TemporaryDirectory(prefix="mri_tumor-onnx-") as temporary:
-        whole = Path(temporary) / FILE
-        onnx("tf2onnx").convert.from_function(
-            frozen.function, [frozen.spec], opset=_OPSET, output_path=str(whole)
-        )
-        if calibration is not None:
-            _quantise(whole, plain, calibration)
-        else:
-            model = onnx().load(str(whole))
-            onnx().save(_halved(model) if precision == "float16" else model, str(plain))
+        whole, joined = (str(Path(temporary) / name) for name in ("whole.onnx", "joined.onnx"))
+        onnx().save(model, whole)
+        # Normalisations become part of the convolutions before them.
+        onnxruntime("quantization.shape_inference").quant_pre_process(whole, joined, skip_symbolic_shape=True)
+        _quantise(joined, target, calibration)
 
 
 def _halved(model: Any) -> Any:
@@ -46,15 +45,11 @@ def _halved(model: Any) -> Any:
     )
 
 
-def _quantise(source: Path, target: Path, calibration: NDArray[np.uint8]) -> None:
+def _quantise(source: str, target: str, calibration: NDArray[np.uint8]) -> None:
     tool = onnxruntime("quantization")
-    joined = source.with_name("joined.onnx")
-    onnxruntime("quantization.shape_inference").quant_pre_process(
-        str(source), str(joined), skip_symbolic_shape=True
-    )
     tool.quantize_static(
-        str(joined),
-        str(target),
+        source,
+        target,
         _reader(tool, calibration),
         quant_format=tool.QuantFormat.QDQ,
         activation_type=tool.QuantType.QUInt8,
@@ -62,7 +57,7 @@ def _quantise(source: Path, target: Path, calibration: NDArray[np.uint8]) -> Non
         per_channel=True,
         reduce_range=True,  # sums of 8-bit products overflow on processors without VNNI
         op_types_to_quantize=["Conv"],
-        nodes_to_exclude=_decision(onnx().load(str(joined))),
+        nodes_to_exclude=_decision(onnx().load(source)),
     )
 
 
