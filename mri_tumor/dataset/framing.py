@@ -107,11 +107,22 @@ def max_step(side: int) -> int:
 def letterbox(image: Grey, size: int) -> Grey:
     """Return uint8 (size, size): the picture resized to fit, proportions kept, centred on black."""
     height, width = image.shape
-    new_height, new_width = fitted(height, max(height, width), size), fitted(width, max(height, width), size)
-    top, left = (size - new_height) // 2, (size - new_width) // 2
+    top, bottom, left, right = letterboxed(height, width, size)
     result = np.zeros((size, size), np.uint8)
-    result[top : top + new_height, left : left + new_width] = resized(image, new_height, new_width)
+    result[top:bottom, left:right] = resized(image, bottom - top, right - left)
     return result
+
+
+def letterboxed(height: int, width: int, size: int) -> Box:
+    """Return the box that a picture of this height and width gets in a square of `size` pixels.
+
+    >>> letterboxed(100, 200, 224)
+    (56, 168, 0, 224)
+    """
+    longest = max(height, width)
+    new_height, new_width = fitted(height, longest, size), fitted(width, longest, size)
+    top, left = (size - new_height) // 2, (size - new_width) // 2
+    return top, top + new_height, left, left + new_width
 
 
 def stretched(image: Grey, size: int) -> Grey:

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from mri_tumor.dataset.framing import find_head, letterbox, stretched, thinned
+from mri_tumor.dataset.framing import Box, find_head, letterbox, letterboxed, stretched, thinned
+from mri_tumor.dataset.placement import Placement
 from mri_tumor.dataset.window import WINDOW_TOP, histogram, level_before, window_level, windowed
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import digest_of
@@ -105,17 +106,43 @@ class Preprocess:
             ArgumentError: `image` is not a uint8 array of two dimensions with at least one pixel.
         """
         image = _checked(image)
-        sample = thinned(image) if self.crop or self.window is not None else image
-        level = WINDOW_TOP if self.window is None else window_level(histogram(sample), self.window)
-        if self.crop:
-            threshold = level_before(self.threshold, level)
-            box = find_head(image, threshold=threshold, coverage=self.coverage, sample=sample)
-            image = image[box[0] : box[1], box[2] : box[3]]
+        box, level = self._frame(image)
+        image = image[box[0] : box[1], box[2] : box[3]]
         image = windowed(image, level)
         if self.clahe is not None:
             image = cv2.createCLAHE(self.clahe, _CLAHE_TILES).apply(image)
         fit = stretched if self.fit == "stretch" else letterbox
         return fit(image, self.size)[..., np.newaxis]
+
+    def placement(self, image: Grey) -> Placement:
+        """Return where in its square a picture is put: for what belongs to it, as outlines and heat maps do.
+
+        Args:
+            image: uint8 (H, W), as it is preprocessed.
+
+        Raises:
+            ArgumentError: as for preprocessing it.
+
+        >>> spec = Preprocess(size=4, crop=False, fit="letterbox")
+        >>> spec.placement(np.full((2, 4), 7, np.uint8)).inside
+        (1, 3, 0, 4)
+        """
+        image = _checked(image)
+        box, _ = self._frame(image)
+        inside = (0, self.size, 0, self.size)
+        if self.fit == "letterbox":
+            inside = letterboxed(box[1] - box[0], box[3] - box[2], self.size)
+        return Placement(image.shape, box, inside, self.size)
+
+    def _frame(self, image: Grey) -> tuple[Box, int]:
+        """Return the box that is kept of a picture, and the grey level that its window brings to 230."""
+        sample = thinned(image) if self.crop or self.window is not None else image
+        level = WINDOW_TOP if self.window is None else window_level(histogram(sample), self.window)
+        if not self.crop:
+            return (0, image.shape[0], 0, image.shape[1]), level
+        threshold = level_before(self.threshold, level)
+        box = find_head(image, threshold=threshold, coverage=self.coverage, sample=sample)
+        return box, level
 
     def graph(self) -> Callable[..., Any]:
         """Return the same steps as a TensorFlow function of encoded bytes: an exported model begins with it.

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mri_tumor.models.classifier import Classifier
     from mri_tumor.models.engines.report import ExportReport
     from mri_tumor.models.evaluation import Evaluation, evaluate
+    from mri_tumor.models.explaining.explanation import Explanation
     from mri_tumor.models.judging.comparison import Comparison, compare
     from mri_tumor.models.judging.five import five
     from mri_tumor.models.judging.five_numbers import FiveNumbers
@@ -25,6 +26,7 @@ __all__ = [
     "Comparison",
     "Density",
     "Evaluation",
+    "Explanation",
     "ExportReport",
     "FiveNumbers",
     "Prediction",
@@ -49,6 +51,7 @@ __getattr__, __dir__ = attach(
         "Comparison": ".judging.comparison",
         "Density": ".novelty",
         "Evaluation": ".evaluation",
+        "Explanation": ".explaining.explanation",
         "ExportReport": ".engines.report",
         "FiveNumbers": ".judging.five_numbers",
         "Prediction": ".prediction",

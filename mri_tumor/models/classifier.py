@@ -21,6 +21,8 @@ from mri_tumor.models.engines.engine import Engine
 from mri_tumor.models.engines.frozen import Frozen
 from mri_tumor.models.engines.report import ExportReport
 from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
+from mri_tumor.models.explaining.explain import Explainer
+from mri_tumor.models.explaining.explanation import Explanation
 from mri_tumor.models.export import check_target, write_export
 from mri_tumor.models.networks.file import load_network, save_network
 from mri_tumor.models.novelty import Density
@@ -93,6 +95,7 @@ class Classifier:
         _check_density(density, model, self.labels)
         self.settings = Settings.of(self.manifest.sections.get("decision", {}), self.labels, density)
         self._engine: Engine = TensorFlowEngine(model, self.settings)
+        self._explainer = Explainer(model, self.labels, self.settings.tta)
 
     def predict(self, images: Any, *, batch_size: int = 32) -> list[Prediction]:
         """Return one prediction a picture, in the order given and with its id.
@@ -112,6 +115,41 @@ class Classifier:
         for ids, batch in self._batches(images, batch_size, "predicting"):
             found += predictions(ids, self._engine(batch), self.labels)
         return found
+
+    def explain(
+        self,
+        images: Any,
+        *,
+        method: str = "layercam",
+        target: str | None = None,
+        layer: str | None = None,
+        batch_size: int = 32,
+    ) -> list[Explanation]:
+        """Return for each picture what in it speaks for a class, in the order given and with its id.
+
+        A heat map shows what the network went by. It is no proof of a lesion, and no reason to believe the
+        answer. `docs/how_to/explaining.md` has how well each method meets tumours' outlines.
+
+        Args:
+            images: as in `predict`.
+            method: `"layercam"`; `"gradcam"`; `"gradcam++"`; or `"occlusion"`, which asks the network about
+                each picture some 200 times and needs no gradients.
+            target: the class to explain; None for the most likely one of each picture, even if the classifier
+                abstains.
+            layer: look at this layer's map only, by its name or as `"last"`, the last convolution. None
+                adds up all maps that the features are pooled from. Not with `"occlusion"`.
+            batch_size: as in `predict`.
+
+        Raises:
+            ArgumentError: an unknown method or target, a layer that there is not or that has no map; or as in
+                `predict`.
+            ReadError, ManifestMismatch: as in `predict`.
+        """
+        self._explainer.check(method, target, layer)
+        found = self._batches(images, batch_size, "explaining")
+        return list(
+            self._explainer.explanations(found, self._engine, method=method, target=target, layer=layer)
+        )
 
     def observe(self, images: Any, *, batch_size: int = 32) -> Observed:
         """Return what the network sees of pictures before anything is decided: logits and features.

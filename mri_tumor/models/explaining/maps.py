@@ -1,0 +1,106 @@
+"""Where a network's maps are: those that its features are pooled from, and any other by its layer's name."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from mri_tumor.errors import ArgumentError
+from mri_tumor.models.builders import backbone, last_convolution
+
+LAST = "last"
+"""The name that stands for the last convolution, whatever it is called."""
+
+
+def pooled_maps(model: Any) -> list[Any]:
+    """Return the maps that the features are made of, in the order they are found: symbolic (N, h, w, C).
+
+    From the features it goes back through whatever works on vectors (concatenation, normalisation, pooling
+    itself) to the first tensors that still have a height and a width. Pools inside a network's blocks, as
+    those of squeeze and excitation, lie further back and are not met.
+
+    Args:
+        model: a network as `build` makes it.
+
+    Raises:
+        ArgumentError: the features come from no map, or from maps of a single pixel, which show no place.
+
+    >>> from mri_tumor.models import build
+    >>> [tuple(one.shape) for one in pooled_maps(build("small_cnn", size=32, width=2))]
+    [(None, 2, 2, 16)]
+    """
+    makers = {id(one): maker for maker in model.operations for one in _tensors(maker.output)}
+    found: dict[int, Any] = {}
+    for one in _behind(model.get_layer("features").output, makers):
+        found.setdefault(id(one), one)
+    maps = [one for one in found.values() if one.shape[1] is not None and one.shape[1] * one.shape[2] > 1]
+    if not maps:
+        raise ArgumentError(
+            f"the features of {model.name} are pooled from no map with more than one pixel",
+            "maps, as convolutions make them",
+            f"pass layer= with one of {_some_layers(model)}, or larger pictures",
+        )
+    return maps
+
+
+def layer_map(model: Any, layer: str) -> Any:
+    """Return the output of one layer, symbolic (N, h, w, C).
+
+    Args:
+        model: a network as `build` makes it.
+        layer: a layer's name, or `"last"` for the last convolution.
+
+    Raises:
+        ArgumentError: there is no such layer, or its output is no map; the error names some that have one.
+
+    >>> from mri_tumor.models import build
+    >>> tuple(layer_map(build("small_cnn", size=32, width=2), "last").shape)
+    (None, 2, 2, 16)
+    """
+    if layer == LAST:
+        return last_convolution(model).output
+    known = {one.name: one for one in model.layers}
+    if not isinstance(layer, str) or layer not in known:
+        raise ArgumentError(
+            f"{model.name} has no layer {layer!r}",
+            f"the name of a layer with a map, such as {_some_layers(model)}",
+            "correct layer=, or leave it out",
+        )
+    if layer not in {one.name for one in _with_maps(model)}:
+        raise ArgumentError(
+            f"layer {layer!r} of {model.name} has no map of its own between picture and features",
+            f"a layer that gives (N, h, w, C), such as {_some_layers(model)}",
+            "choose another layer, or leave layer= out",
+        )
+    return known[layer].output
+
+
+def _behind(tensor: Any, makers: dict[int, Any]) -> Iterator[Any]:
+    """Yield the nearest maps that a tensor is made of; a vector kept as (N, 1, 1, C) is no map."""
+    maker = makers[id(tensor)]
+    pooled = type(maker).__name__.startswith("Global")
+    if len(tensor.shape) == 4 and not pooled:
+        yield tensor
+        return
+    for one in _tensors(maker.input):
+        if id(one) in makers:
+            yield from _behind(one, makers)
+
+
+def _tensors(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _with_maps(model: Any) -> list[Any]:
+    """Return the layers with a map, after the picture has become floating point and before the features."""
+    return [
+        one
+        for one in backbone(model).layers
+        if not isinstance(one.output, list | tuple)
+        and len(one.output.shape) == 4
+        and one.output.dtype != "uint8"
+        and one.output.shape[1] * one.output.shape[2] > 1
+    ]
+
+
+def _some_layers(model: Any, most: int = 5) -> str:
+    """Return the names of the last layers with a map, nearest the features first."""
+    return ", ".join(repr(one.name) for one in _with_maps(model)[: -most - 1 : -1]) or "none"
