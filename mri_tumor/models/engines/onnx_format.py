@@ -12,6 +12,7 @@ from mri_tumor.models.engines.libraries import onnx, onnxruntime
 from mri_tumor.models.engines.onnx_graph import onnx_model
 
 FILE = "model.onnx"
+_QUANTISED = ["Conv", "Relu", "Clip", "Add"]  # between these nothing need be turned to floats and back
 
 
 def write_onnx(frozen: Frozen, folder: Path, precision: str, calibration: NDArray[np.uint8] | None) -> None:
@@ -20,7 +21,8 @@ def write_onnx(frozen: Frozen, folder: Path, precision: str, calibration: NDArra
     Args:
         frozen: the network and its decision.
         folder: gets `model.onnx`.
-        precision: `"float32"`; `"float16"`, all of the network; `"int8"`, the network's convolutions.
+        precision: `"float32"`; `"float16"`, all of the network; `"int8"`, the network's convolutions and
+            what is between them.
         calibration: for int8, pictures (N, size, size, 1) whose activations give the ranges.
 
     Raises:
@@ -56,7 +58,7 @@ def _quantise(source: str, target: str, calibration: NDArray[np.uint8]) -> None:
         weight_type=tool.QuantType.QInt8,
         per_channel=True,
         reduce_range=True,  # sums of 8-bit products overflow on processors without VNNI
-        op_types_to_quantize=["Conv"],
+        op_types_to_quantize=_QUANTISED,
         nodes_to_exclude=_decision(onnx().load(source)),
     )
 
