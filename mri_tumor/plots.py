@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -198,6 +200,58 @@ def reliability(
     axes.set_title(title, fontsize=11)
     axes.legend(frameon=False, loc="upper left")
     axes.grid(alpha=0.25)
+    return figure
+
+
+def heat_maps(
+    pictures: Sequence[NDArray[np.uint8]],
+    overlays: Sequence[NDArray[np.uint8]],
+    titles: Sequence[str] | None = None,
+    *,
+    columns: int = 3,
+    caption: str = "",
+    note: str = "",
+    colours: str = "inferno",
+) -> Figure:
+    """Draw pictures beside the same pictures under their heat, pair by pair, with a scale.
+
+    Args:
+        pictures: uint8 `(H, W)`, 0-255.
+        overlays: uint8 `(H, W, 3)`, as `Explanation.overlay` gives them, one a picture.
+        titles: one a pair, such as the class and its probability.
+        columns: pairs in a row, at most.
+        caption: a line above all.
+        note: a line below all, such as `Explanation.notice`.
+        colours: the colour map that the overlays are drawn with.
+    """
+    columns = max(1, min(columns, len(pictures)))
+    rows = max(1, -(-len(pictures) // columns))
+    size = (4.6 * columns + 0.9, 2.62 * rows + 0.4 + 0.35 * bool(caption) + 0.3 * bool(note))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = np.atleast_2d(figure.subplots(rows, 2 * columns, squeeze=False))
+    for one in axes.ravel():
+        one.set_axis_off()
+    for place, (picture, overlay) in enumerate(zip(pictures, overlays, strict=True)):
+        left, right = axes[place // columns, 2 * (place % columns) :][:2]
+        left.imshow(picture, cmap="gray", vmin=0, vmax=255)
+        right.imshow(overlay)
+        left.set_title(titles[place] if titles else "", fontsize=10, color=INK, loc="left")
+    bar = figure.colorbar(
+        ScalarMappable(Normalize(0, 1), colours),
+        ax=axes,
+        fraction=0.03,
+        aspect=25 * rows**0.5,
+        pad=0.015,
+        shrink=0.85,
+    )
+    bar.set_ticks([0, 1], labels=["nothing", "most"])
+    bar.set_label("speaks for the class", fontsize=9, color=INK, labelpad=-22)
+    bar.ax.tick_params(labelsize=9, length=0)
+    bar.outline.set_visible(False)
+    if caption:
+        figure.suptitle(caption, fontsize=11, color=INK)
+    if note:
+        figure.supxlabel(note, fontsize=8.5, color=INK)
     return figure
 
 

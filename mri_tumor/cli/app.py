@@ -7,7 +7,7 @@ import typer
 from rich.console import Console
 
 from mri_tumor import __version__
-from mri_tumor.cli import account, cloud, dataset, demo, evaluate, models, serve
+from mri_tumor.cli import account, cloud, dataset, demo, evaluate, explain, models, serve
 from mri_tumor.errors import MriTumorError
 from mri_tumor.labels import NOTICE
 from mri_tumor.progress import to_console
@@ -28,6 +28,7 @@ for command in (
     models.calibrate,
     evaluate.evaluate,
     models.predict,
+    explain.explain,
     models.export,
     models.card,
     serve.serve,

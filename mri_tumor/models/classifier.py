@@ -136,8 +136,8 @@ class Classifier:
                 each picture some 200 times and needs no gradients.
             target: the class to explain; None for the most likely one of each picture, even if the classifier
                 abstains.
-            layer: look at this layer's map only, by its name or as `"last"`, the last convolution. None
-                adds up all maps that the features are pooled from. Not with `"occlusion"`.
+            layer: look at this layer's map only, by its name or as `"last"`, the deepest. None adds up all
+                maps that the features are pooled from. Not with `"occlusion"`.
             batch_size: as in `predict`.
 
         Raises:

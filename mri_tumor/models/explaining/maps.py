@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.builders import backbone, last_convolution
+from mri_tumor.models.builders import backbone
 
 LAST = "last"
-"""The name that stands for the last convolution, whatever it is called."""
+"""The name that stands for the deepest map, whatever its layer is called."""
 
 
 def pooled_maps(model: Any) -> list[Any]:
@@ -27,7 +27,7 @@ def pooled_maps(model: Any) -> list[Any]:
     >>> [tuple(one.shape) for one in pooled_maps(build("small_cnn", size=32, width=2))]
     [(None, 2, 2, 16)]
     """
-    makers = {id(one): maker for maker in model.operations for one in _tensors(maker.output)}
+    makers = {id(one): maker for maker in model.operations for one in _outputs(maker)}
     found: dict[int, Any] = {}
     for one in _behind(model.get_layer("features").output, makers):
         found.setdefault(id(one), one)
@@ -46,7 +46,9 @@ def layer_map(model: Any, layer: str) -> Any:
 
     Args:
         model: a network as `build` makes it.
-        layer: a layer's name, or `"last"` for the last convolution.
+        layer: a layer's name; or `"last"` for the deepest map that the features are pooled from, which is
+            what the last convolution gives once it is normalised and activated. Where a network is made of
+            several, that is the last one's.
 
     Raises:
         ArgumentError: there is no such layer, or its output is no map; the error names some that have one.
@@ -56,7 +58,8 @@ def layer_map(model: Any, layer: str) -> Any:
     (None, 2, 2, 16)
     """
     if layer == LAST:
-        return last_convolution(model).output
+        order = {id(one): place for place, maker in enumerate(model.operations) for one in _outputs(maker)}
+        return max(pooled_maps(model), key=lambda one: order[id(one)])
     known = {one.name: one for one in model.layers}
     if not isinstance(layer, str) or layer not in known:
         raise ArgumentError(
@@ -87,6 +90,10 @@ def _behind(tensor: Any, makers: dict[int, Any]) -> Iterator[Any]:
 
 def _tensors(value: Any) -> list[Any]:
     return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _outputs(maker: Any) -> list[Any]:
+    return _tensors(maker.output)
 
 
 def _with_maps(model: Any) -> list[Any]:

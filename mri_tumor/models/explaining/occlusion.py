@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.explaining.gradients import Heat
 
-Score = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From pictures, uint8 (n, size, size, 1), to logits, float32 (n, K)."""
+Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+"""From pictures, uint8 (n, size, size, 1), to probabilities, float32 (n, K)."""
 
 _PARTS = 7
 """A patch is as wide as one part of so many: one cell of the last map of most networks."""
+
+_LEAST = 1e-37  # the logarithm of 0 is no number
 
 _AT_ONCE = 256
 """Pictures that the network is asked about at once: it splits them further as suits it."""
@@ -28,12 +30,12 @@ class OcclusionHeat:
     """The heat of patches that are blurred away one by one, each half over the next.
 
     Args:
-        score: what answers, such as a classifier's engine.
+        ask: what answers, such as a classifier's engine.
         size: height and width of the pictures.
     """
 
-    def __init__(self, score: Score, size: int) -> None:
-        self._score, self._size = score, size
+    def __init__(self, ask: Ask, size: int) -> None:
+        self._ask, self._size = ask, size
         self._patches = patches(size)
 
     def __call__(self, images: NDArray[np.uint8], targets: NDArray[np.int32]) -> Heat:
@@ -55,9 +57,10 @@ class OcclusionHeat:
         return np.asarray(lost / times, np.float32)
 
     def _scores(self, images: NDArray[np.uint8], target: int) -> list[float]:
-        parts = [self._score(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)]
-        logits: NDArray[np.float32] = np.concatenate(parts)
-        return [float(one) for one in logits[:, target] - logits.mean(axis=1)]
+        parts = [self._ask(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)]
+        # Up to one factor the logit of the class less the mean of all logits, which gradients go by too.
+        logs = np.log(np.maximum(np.concatenate(parts), _LEAST))
+        return [float(one) for one in logs[:, target] - logs.mean(axis=1)]
 
 
 def patches(size: int) -> list[Any]:

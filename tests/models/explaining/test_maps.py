@@ -90,5 +90,6 @@ def test_a_layer_without_a_map_is_refused_and_those_with_one_are_named(
 
 def test_a_layer_is_found_by_its_name(squeezed: keras.Model, region_network: Callable) -> None:
     assert layer_map(squeezed, "step1_relu") is squeezed.get_layer("step1_relu").output
-    assert layer_map(squeezed, "last") is squeezed.get_layer("last").output
+    assert layer_map(squeezed, "last") is squeezed.get_layer("last_relu").output
+    assert layer_map(small("mobilenet_v2"), "last").shape[-1] == 1280
     assert tuple(layer_map(region_network(), "cells").shape) == (None, 8, 8, 1)
