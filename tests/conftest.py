@@ -1,8 +1,9 @@
 """What all tests share: generated class folders, and the public pictures if they lie beside the checkout."""
 
+import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before TensorFlow is imported anywhere: quiet, and the same on every run.
@@ -31,6 +32,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("realdata"):
             item.add_marker(pytest.mark.skip(reason="the public pictures are not beside this checkout"))
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Take back what `to_console` does to the library's logger: other tests read its lines elsewhere."""
+    top = logging.getLogger("mri_tumor")
+    before = (top.handlers[:], top.level, top.propagate)
+    yield
+    top.handlers[:], top.propagate = before[0], before[2]
+    top.setLevel(before[1])
 
 
 @pytest.fixture(scope="session")
