@@ -21,6 +21,7 @@ files are left out, and so is what is not installed: both are said. Three minute
 """
 
 import argparse
+import contextlib
 import csv
 import functools
 import importlib.metadata
@@ -38,6 +39,9 @@ from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+with contextlib.suppress(ImportError):
+    import torchvision  # noqa: F401 - loaded after TensorFlow, torch ends the process
 
 import keras
 import numpy as np
