@@ -40,6 +40,7 @@ class TensorFlowEngine:
 
     def __init__(self, network: Any, settings: Settings) -> None:
         self._network, self._settings = network, settings
+        self._telling = _telling(network)  # found once: a network goes through all its layers for them
         self._lock = threading.Lock()
         self._compiled_with: list[NDArray[Any]] = []
         self._trace: Any = None
@@ -62,7 +63,7 @@ class TensorFlowEngine:
 
     def _notice_training(self) -> None:
         """Forget what was compiled if the network was trained on since."""
-        seen = [keras.ops.convert_to_numpy(one) for one in _telling(self._network)]
+        seen = [keras.ops.convert_to_numpy(one) for one in self._telling]
         with self._lock:
             known = self._compiled_with
             if len(seen) != len(known) or not all(map(np.array_equal, seen, known)):
