@@ -42,3 +42,9 @@ def test_train_save_load_export_explain(name: str, sides: tuple[Catalog, Catalog
 
     back.export(tmp_path / "exported")
     assert (tmp_path / "exported" / "saved_model.pb").is_file()
+
+    for method in ("gradcam", "occlusion"):
+        (one,) = back.explain(sides[1].paths[0], method=method)
+        assert one.label == expected[0].top
+        assert one.heat.shape == one.picture.shape == (SIZE, SIZE)
+        assert one.heat.max() == 1  # there is something to see

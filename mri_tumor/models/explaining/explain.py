@@ -92,9 +92,7 @@ class Explainer:
     def _method(self, engine: Engine, method: str, layer: str | None) -> Method:
         if method != OCCLUSION:
             return self._gradients(method, layer)
-        return OcclusionHeat(
-            lambda images: engine(images)["probabilities"], int(self._network.inputs[0].shape[1])
-        )
+        return OcclusionHeat(lambda images: engine(images)["logits"], int(self._network.inputs[0].shape[1]))
 
     def _gradients(self, method: str, layer: str | None) -> GradientHeat:
         key = method, layer

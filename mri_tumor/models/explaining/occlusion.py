@@ -15,12 +15,10 @@ from numpy.typing import NDArray
 from mri_tumor.models.explaining.gradients import Heat
 
 Ask = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From pictures, uint8 (n, size, size, 1), to probabilities, float32 (n, K)."""
+"""From pictures, uint8 (n, size, size, 1), to logits, float32 (n, K)."""
 
 _PARTS = 7
 """A patch is as wide as one part of so many: one cell of the last map of most networks."""
-
-_LEAST = 1e-37  # the logarithm of 0 is no number
 
 _AT_ONCE = 256
 """Pictures that the network is asked about at once: it splits them further as suits it."""
@@ -58,9 +56,10 @@ class OcclusionHeat:
 
     def _scores(self, images: NDArray[np.uint8], target: int) -> list[float]:
         parts = [self._ask(images[start : start + _AT_ONCE]) for start in range(0, len(images), _AT_ONCE)]
-        # Up to one factor the logit of the class less the mean of all logits, which gradients go by too.
-        logs = np.log(np.maximum(np.concatenate(parts), _LEAST))
-        return [float(one) for one in logs[:, target] - logs.mean(axis=1)]
+        # The score that gradients go by too. A probability would be 1 with and without the patch, where the
+        # network is sure enough.
+        logits = np.concatenate(parts)
+        return [float(one) for one in logits[:, target] - logits.mean(axis=1)]
 
 
 def patches(size: int) -> list[Any]:

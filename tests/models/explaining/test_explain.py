@@ -59,6 +59,20 @@ def test_a_peak_of_a_maximum_is_found(make_manifest: Callable) -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
+def test_however_sure_a_network_is_there_is_heat(
+    region_network: Callable, make_manifest: Callable, method: str
+) -> None:
+    network = region_network()
+    network.get_layer("logits").set_weights([1e5 * np.eye(2, 4), np.zeros(4)])
+    image = np.full((1, 32, 32, 1), 5, np.uint8)
+    image[0, 4:10, 18:26] = 220
+    (one,) = Classifier(network, make_manifest(LABELS, size=32)).explain(image, method=method)
+    assert (one.label, one.probability) == ("glioma", 1.0)
+    assert 2 <= one.peak[0] < 12
+    assert 16 <= one.peak[1] < 28
+
+
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("shift", [(0, 8), (-12, 4), (5, -7)])
 def test_a_shifted_picture_has_shifted_heat(
     spot_classifier: Classifier, method: str, shift: tuple[int, int]
