@@ -21,6 +21,7 @@ import pytest
 
 import mri_tumor
 from mri_tumor import cloud, dataset, errors, labels, models
+from mri_tumor.models.engines.formats import FORMATS
 
 ROOT = Path(__file__).parents[1]
 DOCS, EXAMPLES = ROOT / "docs", ROOT / "examples"
@@ -333,7 +334,7 @@ def executed() -> tuple[str, ...]:
 
 def test_five_examples_are_executed_by_the_gallery() -> None:
     assert len(executed()) == 5
-    assert set(executed()) - {path.stem for path in SCRIPTS} <= {"explain"}
+    assert set(executed()) <= {path.stem for path in SCRIPTS}
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -392,3 +393,17 @@ def test_the_whole_workflow_runs_to_its_report(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "leaked" in done.stdout
     assert "Not a medical device" in (tmp_path / "d" / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_engines_are_compared_in_every_format(tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / "compare_engines.py"), "--out", "d", "--per-class", "16"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"^(\w+) (\w+) +\d+\.\d\d ", done.stdout, re.MULTILINE)
+    left_out = re.findall(r"^(\w+) in (\w+): ", done.stdout, re.MULTILINE)
+    assert {name for name, precision in shown if precision == "float32"} == set(FORMATS)
+    assert sorted(shown + left_out) == sorted(
+        (name, precision) for name, form in FORMATS.items() for precision in form.precisions
+    )
+    assert "engine: openvino, float32" in done.stdout
