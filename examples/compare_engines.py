@@ -50,7 +50,8 @@ if arguments.classifier:
     folder = arguments.classifier
 else:
     folder = out / "run" / "classifier"
-    training = pictures if arguments.data else pictures.select(split="Training")
+    divided = "Training" in {one.split for one in pictures}
+    training = pictures.select(split="Training") if divided else pictures
     train, validation = dataset.split(training, (0.7, 0.3), seed=seed)
     keras.utils.set_random_seed(seed)
     network = models.build("small_cnn", size=64, width=8)

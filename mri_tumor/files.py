@@ -78,11 +78,18 @@ def check_replaceable(path: str | Path, strange: Callable[[Path], str]) -> None:
             empty text if it is one.
 
     Raises:
-        ArgumentError: it is a file, or a folder with other content.
+        ArgumentError: it is a file, a folder with other content, or one that this process runs in.
     """
     path = Path(path)
     if not path.exists():
         return
+    here = Path.cwd()
+    if path.resolve() in (here, *here.parents):
+        raise ArgumentError(
+            f"{path} is or holds the current directory",
+            "a new or empty folder elsewhere",
+            "name a folder in it",
+        )
     found = f"{path} is a file" if not path.is_dir() else strange(path) if any(path.iterdir()) else ""
     if found:
         raise ArgumentError(

@@ -49,9 +49,9 @@ def grid(
         if place < len(images):
             picture = np.asarray(images[place])
             axes.imshow(picture.reshape(picture.shape[:2]), cmap="gray", vmin=0, vmax=255)
-            axes.set_title(titles[place] if titles else "", fontsize=9, color=INK)
+            axes.set_title(_shown(titles[place]) if titles else "", fontsize=9, color=INK)
     if caption:
-        figure.suptitle(caption, fontsize=11, color=INK)
+        figure.suptitle(_shown(caption), fontsize=11, color=INK)
     return figure
 
 
@@ -110,12 +110,12 @@ def ranked(
     for axes, lines, style in ((left, roc, "default"), (right, precision_recall, "steps-pre")):
         for label, (across, up) in lines.items():
             colour = CLASSES[labels.index(label) % len(CLASSES)]
-            axes.plot(across, up, color=colour, label=display_name(label), drawstyle=style)
+            axes.plot(across, up, color=colour, label=_shown(display_name(label)), drawstyle=style)
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
         axes.grid(alpha=0.25)
     left.set(xlabel="false positive rate", ylabel="true positive rate", title="ROC")
     right.set(xlabel="recall", ylabel="precision", title="precision-recall")
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle(_shown(title), fontsize=11)
     handles, names = left.get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=max(1, len(names)), frameon=False)
     return figure
@@ -138,7 +138,7 @@ def dots(rows: Sequence[str], marks: Mapping[str, Sequence[Mark | None]], *, xla
         for at, (_, (_, low, high)) in zip(places, there, strict=True):
             if low is not None and high is not None:
                 axes.plot([low, high], [at, at], color=colour, linewidth=1.6, alpha=0.7)
-    axes.set_yticks(range(len(rows)), rows)
+    axes.set_yticks(range(len(rows)), [_shown(row) for row in rows])
     axes.set(ylim=(len(rows) - 0.5, -0.5), xlim=(-0.02, 1.02), xlabel=xlabel)
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.tick_params(left=False)
@@ -161,12 +161,12 @@ def confusion(matrix: NDArray[np.integer], labels: Sequence[str], *, title: str 
     figure = Figure(figsize=(4.6, 4.2), layout="constrained")
     axes = figure.subplots()
     axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
-    names = [display_name(label) for label in labels]
+    names = [_shown(display_name(label)) for label in labels]
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_yticks(range(len(names)), names)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(_shown(title), fontsize=11)
     for row, column in np.ndindex(*counts.shape):
         colour = "white" if share[row, column] > 0.55 else INK
         axes.text(column, row, f"{counts[row, column]}", ha="center", va="center", color=colour)
@@ -190,14 +190,14 @@ def reliability(
     for (name, curve), colour in zip(curves.items(), (SECOND, ACCENT), strict=False):
         confidence, accuracy, counts = map(np.asarray, curve)
         bars = np.sqrt(accuracy * (1 - accuracy) / counts)
-        label = f"{name} ({counts.sum()} pictures)"
+        label = f"{_shown(name)} ({counts.sum()} pictures)"
         axes.errorbar(confidence, accuracy, bars, label=label, color=colour, marker="o", ms=4, elinewidth=0.7)
     lowest = min((min(column) for curve in curves.values() for column in curve[:2] if len(column)), default=0)
     axes.set_xlim(max(0.0, lowest - 0.05), 1.02)
     axes.set_ylim(max(0.0, lowest - 0.05), 1.02)
     axes.set_xlabel("probability of the most likely class")
     axes.set_ylabel("share right")
-    axes.set_title(title, fontsize=11)
+    axes.set_title(_shown(title), fontsize=11)
     axes.legend(frameon=False, loc="upper left")
     axes.grid(alpha=0.25)
     return figure
@@ -235,7 +235,7 @@ def heat_maps(
         left, right = axes[place // columns, 2 * (place % columns) :][:2]
         left.imshow(picture, cmap="gray", vmin=0, vmax=255)
         right.imshow(overlay)
-        left.set_title(titles[place] if titles else "", fontsize=10, color=INK, loc="left")
+        left.set_title(_shown(titles[place]) if titles else "", fontsize=10, color=INK, loc="left")
     bar = figure.colorbar(
         ScalarMappable(Normalize(0, 1), colours),
         ax=axes,
@@ -249,10 +249,15 @@ def heat_maps(
     bar.ax.tick_params(labelsize=9, length=0)
     bar.outline.set_visible(False)
     if caption:
-        figure.suptitle(caption, fontsize=11, color=INK)
+        figure.suptitle(_shown(caption), fontsize=11, color=INK)
     if note:
-        figure.supxlabel(note, fontsize=8.5, color=INK)
+        figure.supxlabel(_shown(note), fontsize=8.5, color=INK)
     return figure
+
+
+def _shown(text: str) -> str:
+    """Return a text as matplotlib draws it as it stands: `$` begins no formula, and all of it is Unicode."""
+    return text.encode("utf-8", "replace").decode("utf-8").replace("$", r"\$")
 
 
 def save(figure: Figure, path: str | Path) -> None:

@@ -9,29 +9,26 @@ from typing import Annotated, Any
 import typer
 
 from mri_tumor import models
-from mri_tumor.cli.models import Engine, Model
+from mri_tumor.cli.models import Engine, Model, pictures_of
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import check_replaceable, whole_folder
 from mri_tumor.labels import NOTICE, display_name
-from mri_tumor.progress import track
 
 TABLE = "explanations.csv"
 """The file that shows a folder to be one of this command's."""
 
-_AT_ONCE = 256
-
 _COLUMNS = (
-    *("id", "file", "explained", "method", "probability", "label", "top", "reason"),
+    *("id", "file", "explained", "method", "layer", "probability", "label", "top", "reason"),
     *("peak_row", "peak_column", "size", "box_top", "box_bottom", "box_left", "box_right", "notice"),
 )
 
 
 def explain(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or one shard folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder: of classes, or of shards.")],
     output: Annotated[Path, typer.Argument(help="The folder that is made: pictures and a table.")],
     method: Annotated[
-        str, typer.Option(help="layercam, gradcam, gradcam++ or occlusion, which takes 200 times as long.")
+        str, typer.Option(help="layercam, gradcam, gradcam++ or occlusion, which takes 100 times as long.")
     ] = "layercam",
     target: Annotated[
         str | None, typer.Option(help="The class to explain; by default the most likely one of each picture.")
@@ -47,35 +44,28 @@ def explain(
     """
     check_replaceable(output, _strange)
     classifier = models.Classifier.load(model, engine=engine)
-    # A few hundred at a time: each explanation holds its picture and its heat.
-    parts: list[Any] = (
-        [images[0]]
-        if len(images) == 1
-        else [images[start : start + _AT_ONCE] for start in range(0, len(images), _AT_ONCE)]
-    )
+    given = pictures_of(images, classifier)
     with whole_folder(output) as folder:
-        count = write(
-            (classifier.explain(part, method=method, target=target, layer=layer) for part in parts), folder
-        )
+        # One by one: each explanation holds its picture and its heat.
+        count = write(classifier.explanations(given, method=method, target=target, layer=layer), folder)
         if not count:
             raise ArgumentError("there is no picture to explain", "at least one", "check what was passed")
     typer.echo(f"{output}: {count} drawings and {TABLE}. {NOTICE}")
 
 
-def write(parts: "Iterable[list[models.Explanation]]", folder: Path) -> int:
+def write(found: "Iterable[models.Explanation]", folder: Path) -> int:
     """Write a drawing a picture, numbered in their order, and the table; return how many there are."""
     from mri_tumor import plots  # matplotlib takes a second
 
     count = 0
-    with (folder / TABLE).open("w", newline="", encoding="utf-8") as file:
+    # A name that is no Unicode is written as the bytes that it is.
+    with (folder / TABLE).open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n", restval="")
         writer.writeheader()
-        for found in parts:
-            for one in track(found, "drawing"):
-                count += 1
-                name = f"{count:05d}-{_file_name(one.id)}.png"
-                plots.save(_drawn(one), folder / name)
-                writer.writerow(_row(one, name))
+        for count, one in enumerate(found, start=1):
+            name = f"{count:05d}-{_file_name(one.id)}.png"
+            plots.save(_drawn(one), folder / name)
+            writer.writerow(_row(one, name))
     return count
 
 
@@ -83,7 +73,9 @@ def _drawn(one: "models.Explanation") -> Any:
     from mri_tumor import plots
 
     caption = Path(one.id).name or one.id
-    return plots.heat_maps([one.picture], [one.overlay()], [_title(one)], caption=caption, note=one.notice)
+    how = one.method if one.layer is None else f"{one.method}, {one.layer}"
+    note = f"{how}. {one.notice}"
+    return plots.heat_maps([one.picture], [one.overlay()], [_title(one)], caption=caption, note=note)
 
 
 def _row(one: "models.Explanation", name: str) -> dict[str, object]:
@@ -93,6 +85,7 @@ def _row(one: "models.Explanation", name: str) -> dict[str, object]:
         "file": name,
         "explained": one.label,
         "method": one.method,
+        "layer": one.layer or "",
         "probability": f"{one.probability:.4f}",
         "label": said.label or "",
         "top": said.top,
@@ -118,4 +111,10 @@ def _file_name(name: str) -> str:
 
 
 def _strange(folder: Path) -> str:
-    return "" if (folder / TABLE).is_file() else f"{folder} holds something, but no {TABLE}"
+    """Return what lies in a folder that an earlier call did not write there."""
+    if not (folder / TABLE).is_file():
+        return f"{folder} holds something, but no {TABLE}"
+    with (folder / TABLE).open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        own = {TABLE, *(row.get("file") for row in csv.DictReader(file))}
+    others = sorted(path.name for path in folder.iterdir() if path.name not in own)
+    return f"{folder} also holds {', '.join(others[:3])}" if others else ""

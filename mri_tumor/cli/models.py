@@ -112,7 +112,7 @@ def calibrate(
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or one shard folder.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder: of classes, or of shards.")],
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     engine: Engine = "auto",
     precision: Annotated[
@@ -121,8 +121,7 @@ def predict(
 ) -> None:
     """Predict pictures; a table as CSV on standard output."""
     classifier = models.Classifier.load(model, engine=engine, precision=precision)
-    source = images[0] if len(images) == 1 else images
-    predictions = classifier.predict(source)
+    predictions = classifier.predict(pictures_of(images, classifier))
     if json_lines:
         for prediction in predictions:
             typer.echo(json.dumps(prediction.to_dict()))
@@ -132,6 +131,15 @@ def predict(
         for prediction in predictions:
             writer.writerow(_row(prediction, classifier.labels))
     typer.echo(NOTICE, err=True)
+
+
+def pictures_of(paths: list[Path], classifier: "models.Classifier") -> Any:
+    """Return what paths on the command line stand for: files, a folder of shards, or class folders."""
+    if len(paths) > 1:
+        return paths
+    (path,) = paths
+    folder = path.is_dir() and not (path / MANIFEST).is_file()
+    return dataset.scan(path, classifier.labels) if folder else path
 
 
 def _row(prediction: "models.Prediction", labels: tuple[str, ...]) -> list[str]:
@@ -166,9 +174,7 @@ def export(
 ) -> None:
     """Export a classifier for a server, and say how far what was written lies from it."""
     classifier = models.Classifier.load(model)
-    measured: Any = pictures
-    if pictures is not None and not (pictures / MANIFEST).is_file():
-        measured = dataset.scan(pictures, classifier.labels)
+    measured = None if pictures is None else pictures_of([pictures], classifier)
     report = classifier.export(directory, form, precision=precision, pictures=measured)
     typer.echo(report.summary())
     typer.echo(f"{directory}: exported as {form}")

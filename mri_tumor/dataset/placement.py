@@ -45,9 +45,11 @@ class Placement:
             Bool (size, size).
 
         Raises:
-            ArgumentError: the mask has another shape.
+            ArgumentError: the mask has another shape, or is not bool.
         """
         mask = np.asarray(mask)
+        if mask.dtype != np.bool_:
+            raise ArgumentError(f"a mask of {mask.dtype}", "a bool mask", "pass mask > 0")
         self._check(mask.shape, self.shape, "the picture's shape")
         top, bottom, left, right = self.inside
         square = np.zeros((self.size, self.size), np.bool_)

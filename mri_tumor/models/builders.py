@@ -141,7 +141,7 @@ def head(model: Any) -> Any:
 
 
 def last_convolution(model: Any) -> Any:
-    """Return the last convolution layer before the features: where a heat map is taken.
+    """Return the last convolution layer before the features, such as for a heat map of one's own.
 
     Raises:
         ArgumentError: the model has no convolution, or is no model of this form.

@@ -128,7 +128,8 @@ class Classifier:
         """Return for each picture what in it speaks for a class, in the order given and with its id.
 
         A heat map shows what the network went by. It is no proof of a lesion, and no reason to believe the
-        answer. `docs/how_to/explaining.md` has how well each method meets tumours' outlines.
+        answer. `docs/concepts/heat_maps.md` has how well each method meets tumours' outlines. For more
+        pictures than memory holds there is `explanations`.
 
         Args:
             images: as in `predict`.
@@ -145,11 +146,42 @@ class Classifier:
                 `predict`.
             ReadError, ManifestMismatch: as in `predict`.
         """
+        options: dict[str, Any] = {"method": method, "target": target, "layer": layer}
+        return list(self.explanations(images, **options, batch_size=batch_size))
+
+    def explanations(
+        self,
+        images: Any,
+        *,
+        method: str = "layercam",
+        target: str | None = None,
+        layer: str | None = None,
+        batch_size: int = 32,
+    ) -> Iterator[Explanation]:
+        """Return what `explain` does one by one, each as soon as it is found.
+
+        Args:
+            images: as in `predict`.
+            method: as in `explain`, as are the others.
+            target: the class to explain.
+            layer: the layer to look at.
+            batch_size: as in `predict`.
+
+        Raises:
+            ArgumentError: at once, of method, target and layer; of the pictures when they are reached.
+            ReadError, ManifestMismatch: as in `predict`, when the pictures are reached.
+
+        >>> from mri_tumor.models import build
+        >>> data = {"labels": ["none", "tumour"], "preprocess": Preprocess(size=32).to_dict()}
+        >>> network = build("small_cnn", size=32, classes=2, width=2)
+        >>> classifier = Classifier(network, Manifest("model", {"data": data}))
+        >>> pictures = np.zeros((2, 32, 32, 1), np.uint8)
+        >>> [one.id for one in classifier.explanations(pictures, method="gradcam")]
+        ['0', '1']
+        """
         self._explainer.check(method, target, layer)
         found = self._batches(images, batch_size, "explaining")
-        return list(
-            self._explainer.explanations(found, self._engine, method=method, target=target, layer=layer)
-        )
+        return self._explainer.explanations(found, self._engine, method=method, target=target, layer=layer)
 
     def observe(self, images: Any, *, batch_size: int = 32) -> Observed:
         """Return what the network sees of pictures before anything is decided: logits and features.

@@ -126,7 +126,9 @@ class _Named:
     """
 
     def __init__(self, model: Any) -> None:
-        self._names = [port.any_name for port in model.outputs]
+        self._names: list[str] = []
+        for port in model.outputs:  # of what is said under two names, each port has both
+            self._names.append(min(port.names - set(self._names)))
         self._requests = Requests(model)
         self.streams = self._requests.streams
 

@@ -34,10 +34,17 @@ def write_openvino(
     """
     ov = openvino()
     model = ov.convert_model(frozen.concrete)
+    _name_outputs(model, set(frozen.concrete.structured_outputs))
     if calibration is not None:
         model = _quantised(model, calibration)
     _forget_origin(model)
     ov.save_model(model, folder / FILE, compress_to_fp16=precision == "float16")
+
+
+def _name_outputs(model: Any, names: set[str]) -> None:
+    """Leave each output the names that it was given: TensorFlow's, of whatever gave it, stand there too."""
+    for port in model.outputs:
+        port.get_tensor().set_names(port.names & names)
 
 
 def _quantised(model: Any, calibration: NDArray[np.uint8]) -> Any:
@@ -64,7 +71,7 @@ def _quantised(model: Any, calibration: NDArray[np.uint8]) -> Any:
 def _decision(model: Any) -> list[str]:
     """Return the names of the operations that come after logits and features; names say nothing of that."""
     network: set[str] = set()
-    ahead = [port.get_node() for port in model.outputs if port.any_name in OBSERVED]
+    ahead = [port.get_node() for port in model.outputs if port.names & set(OBSERVED)]
     while ahead:
         node = ahead.pop()
         if node.get_friendly_name() not in network:

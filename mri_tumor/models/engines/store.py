@@ -19,7 +19,7 @@ FOLDER = "engines"
 """The folder, in that of a classifier; it can be removed at any time."""
 
 CARD = "engine.json"
-_SCHEMA = 1
+_SCHEMA = 2
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,8 @@ class Explainer:
                 "a layer with the methods of gradients only",
                 "leave layer= out",
             )
+        if layer is not None and not isinstance(layer, str):
+            raise ArgumentError(f"layer is {layer!r}", "None, or one layer's name", "correct layer=")
         if method != OCCLUSION:
             self._gradients(method, layer)
 
@@ -87,7 +89,7 @@ class Explainer:
             chosen = [one.top if target is None else target for one in said]
             places = np.array([self._labels.index(one) for one in chosen], np.int32)
             for one, label, heat, image in zip(said, chosen, find(images, places), images, strict=True):
-                yield explanation(one, label, method, heat, image[..., 0])
+                yield explanation(one, label, method, layer, heat, image[..., 0])
 
     def _method(self, engine: Engine, method: str, layer: str | None) -> Method:
         if method != OCCLUSION:
@@ -102,7 +104,12 @@ class Explainer:
 
 
 def explanation(
-    said: Prediction, label: str, method: str, evidence: Heat, picture: NDArray[np.uint8]
+    said: Prediction,
+    label: str,
+    method: str,
+    layer: str | None,
+    evidence: Heat,
+    picture: NDArray[np.uint8],
 ) -> Explanation:
     """Return the explanation of one picture: what speaks for the class, brought to 0-1.
 
@@ -110,10 +117,12 @@ def explanation(
         said: what is said of it.
         label: the class that is explained.
         method: how the evidence was found.
+        layer: in which layer, None in all that the features are pooled from, or in none.
         evidence: float32 (size, size), negative where something speaks against the class.
         picture: uint8 (size, size).
     """
-    return Explanation(said, label, method, brought_to_one(evidence, picture), np.ascontiguousarray(picture))
+    heat = brought_to_one(evidence, picture)
+    return Explanation(said, label, method, heat, np.ascontiguousarray(picture), layer)
 
 
 def brought_to_one(evidence: Heat, picture: NDArray[np.uint8]) -> Heat:

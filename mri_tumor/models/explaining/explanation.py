@@ -26,6 +26,8 @@ class Explanation:
             everywhere if nothing does, or if the picture is of a single grey.
         picture: uint8 (size, size), as the network saw it: windowed, cropped and resized. `Preprocess` says
             by its `placement` where that lies in the picture as it was read.
+        layer: the one layer that was looked at, as it was asked for; None for all that the features are
+            pooled from, and for occlusion.
         notice: that this is no medical device.
 
     >>> said = Prediction("a.png", "none", "none", {"glioma": 0.25, "none": 0.75})
@@ -41,6 +43,7 @@ class Explanation:
     method: str
     heat: NDArray[np.float32]
     picture: NDArray[np.uint8]
+    layer: str | None = None
     notice: str = NOTICE
 
     @property

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mri_tumor.errors import ArgumentError
 from mri_tumor.models.engines.buckets import buckets
 from mri_tumor.models.engines.tensorflow_engine import pictures_a_call
-from mri_tumor.models.explaining.maps import layer_map, pooled_maps
+from mri_tumor.models.explaining.maps import functional, layer_map, pooled_maps
 
 Heat = NDArray[np.float32]
 """Evidence for a class, place by place: float32 (n, size, size); what is not above 0 is none."""
@@ -39,6 +39,7 @@ class GradientHeat:
     """
 
     def __init__(self, network: Any, tta: str, method: str, layer: str | None) -> None:
+        network = functional(network)
         maps = pooled_maps(network) if layer is None else [layer_map(network, layer)]
         self._maps = keras.Model(network.inputs[0], [network.outputs[0], *maps])
         self._rule, self._mirrored, self._layer = RULES[method], tta == "mirror", layer

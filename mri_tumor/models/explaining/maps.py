@@ -3,11 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
+import keras
+
 from mri_tumor.errors import ArgumentError
 from mri_tumor.models.builders import backbone
 
 LAST = "last"
 """The name that stands for the deepest map, whatever its layer is called."""
+
+
+def functional(model: Any) -> Any:
+    """Return a network whose graph can be walked: a Sequential as a functional model of the same layers."""
+    return (
+        model if hasattr(model, "operations") else keras.Model(model.inputs, model.outputs, name=model.name)
+    )
 
 
 def pooled_maps(model: Any) -> list[Any]:
@@ -61,7 +70,7 @@ def layer_map(model: Any, layer: str) -> Any:
         order = {id(one): place for place, maker in enumerate(model.operations) for one in _outputs(maker)}
         return max(pooled_maps(model), key=lambda one: order[id(one)])
     known = {one.name: one for one in model.layers}
-    if not isinstance(layer, str) or layer not in known:
+    if layer not in known:
         raise ArgumentError(
             f"{model.name} has no layer {layer!r}",
             f"the name of a layer with a map, such as {_some_layers(model)}",
@@ -101,7 +110,8 @@ def _with_maps(model: Any) -> list[Any]:
     return [
         one
         for one in backbone(model).layers
-        if not isinstance(one.output, list | tuple)
+        if not isinstance(one, keras.Model)  # of a model as a layer `output` is the inner one's
+        and not isinstance(one.output, list | tuple)
         and len(one.output.shape) == 4
         and one.output.dtype != "uint8"
         and one.output.shape[1] * one.output.shape[2] > 1

@@ -28,7 +28,7 @@ def pointing(heat: NDArray[np.floating], outline: NDArray[np.bool_]) -> bool:
     >>> pointing(np.array([[0, 1], [0.5, 0]]), np.array([[False, True], [False, False]]))
     True
     """
-    _check(heat, outline)
+    _check_outline(heat, outline)
     return bool(heat.any() and outline.ravel()[heat.argmax()])
 
 
@@ -38,7 +38,7 @@ def energy(heat: NDArray[np.floating], outline: NDArray[np.bool_]) -> float:
     >>> energy(np.array([[0, 1], [3, 0]]), np.array([[False, True], [False, False]]))
     0.25
     """
-    _check(heat, outline)
+    _check_outline(heat, outline)
     total = float(heat.sum())
     return float(heat[outline].sum()) / total if total else 0.0
 
@@ -51,7 +51,7 @@ def overlap(heat: NDArray[np.floating], outline: NDArray[np.bool_]) -> float:
     >>> overlap(np.array([[0, 1], [3, 2]]), np.array([[False, True], [True, False]]))
     0.3333333333333333
     """
-    _check(heat, outline)
+    _check_outline(heat, outline)
     hottest = np.zeros(heat.size, np.bool_)
     hottest[order(heat)[: int(outline.sum())]] = True
     hottest &= heat.ravel() > 0
@@ -104,6 +104,12 @@ def order(heat: NDArray[np.floating]) -> NDArray[np.intp]:
     """Return the places of all pixels, the hottest first; equals in an order that is drawn once."""
     shuffled = np.random.default_rng(0).permutation(heat.size)
     return np.asarray(shuffled[np.argsort(-heat.ravel()[shuffled], kind="stable")], np.intp)
+
+
+def _check_outline(heat: NDArray[np.floating], outline: NDArray[np.bool_]) -> None:
+    _check(heat, outline)
+    if outline.dtype != np.bool_:  # 0 and 255 would be taken for places
+        raise ArgumentError(f"an outline of {outline.dtype}", "a bool mask", "pass outline > 0")
 
 
 def _check(heat: NDArray[np.floating], other: NDArray[np.generic]) -> None:

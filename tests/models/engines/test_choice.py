@@ -56,6 +56,22 @@ def test_every_engine_answers_alike(deciding: Classifier, engine: str, tmp_path:
     np.testing.assert_allclose(seen.logits, expected_seen.logits, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("engine", BOTH)
+def test_what_was_never_calibrated_is_observed_and_explained_too(
+    make_classifier: Callable[..., Classifier], engine: str, tmp_path: Path
+) -> None:
+    """At a temperature of 1 an engine may do without the division, and the logits get another name."""
+    plain, images = make_classifier(), light(3)
+    plain.save(tmp_path / "classifier")
+    loaded = Classifier.load(tmp_path / "classifier", engine=engine)
+    seen, expected = loaded.observe(images), plain.observe(images)
+    np.testing.assert_allclose(seen.logits, expected.logits, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(seen.features, expected.features, rtol=1e-3, atol=1e-4)
+    both = [some.explain(images, method="occlusion", target="none") for some in (loaded, plain)]
+    for one, other in zip(*both, strict=True):
+        np.testing.assert_allclose(one.heat, other.heat, atol=0.01)
+
+
 @pytest.mark.parametrize("engine", [None, "tensorflow"])
 def test_tensorflow_is_what_it_always_was(saved: Path, engine: str | None) -> None:
     assert Classifier.load(saved, engine=engine).engine.name == "tensorflow"
