@@ -24,6 +24,7 @@ from mri_tumor.models.fitting.phases import Fitted, Task, fit
 from mri_tumor.models.fitting.pool import Places, Pool
 from mri_tumor.models.fitting.runfolder import RunFolder
 from mri_tumor.models.fitting.sources import open_source
+from mri_tumor.models.networks.copies import copy_of
 from mri_tumor.models.networks.ensemble import merge, same_backbone
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.recipe import Recipe
@@ -214,8 +215,7 @@ def _open(
     check_sources(learnt, judged, size=described["size"], classes=described["classes"])
     known = known_of(train, learnt.ids, learnt.groups), known_of(validation, judged.ids, judged.groups)
     leaks = check_leaks(*known, allow=allow)
-    network = model.__class__.from_config(model.get_config())
-    network.set_weights(model.get_weights())
+    network = copy_of(model)
     cached = uses_features(network, [learnt, judged], recipe)
     check_recipe(recipe, network, [learnt, judged], cached=cached)
     pool = Pool({"train": learnt, "validation": judged})
@@ -295,23 +295,16 @@ def _member(
     job: _Job, initial: list[Any], parts: tuple[Places, Places], place: Path, table: FeatureTable | None
 ) -> _Member:
     """Train one network; with a refit another one anew on both parts, as the first was selected."""
-    network = _fresh(job.network, initial)
+    network = copy_of(job.network, initial)
     fitted = fit(Task(network, job.pool, *parts, job.recipe, place, table))
     still = None if fitted.top_kept else table  # the features as they were computed
     if not job.refit:
         return _Member(network, network, parts[0], fitted, None, still)
     logger.info("refit on training and validation pictures, as it was selected")
     both = np.sort(np.concatenate(parts))
-    refitted = _fresh(job.network, initial)
+    refitted = copy_of(job.network, initial)
     again = fit(Task(refitted, job.pool, both, both[:0], job.recipe, place / "refit", table), fitted)
     return _Member(refitted, network, both, fitted, again, still)
-
-
-def _fresh(network: Any, weights: list[Any]) -> Any:
-    """Return a network of the same form, as free or frozen, with these weights."""
-    fresh = network.__class__.from_config(network.get_config())
-    fresh.set_weights(weights)
-    return fresh
 
 
 def _density(job: _Job, network: Any, places: Places, table: FeatureTable | None) -> Density:

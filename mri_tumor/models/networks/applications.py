@@ -18,14 +18,15 @@ class Scaling(NamedTuple):
 
 
 _MEAN = (0.485, 0.456, 0.406)
-_DEVIATION = (0.229, 0.224, 0.225)
+DEVIATION = (0.229, 0.224, 0.225)
+"""ImageNet's standard deviation of red, green and blue, as shares of 255."""
 
 SCALINGS: Mapping[str, Scaling | None] = {
     "inside": None,
     "-1 to 1": Scaling((1 / 127.5,) * 3, (-1.0,) * 3),
     "standardised": Scaling(
-        tuple(1 / (255 * one) for one in _DEVIATION),  # type: ignore[arg-type]
-        tuple(-mean / one for mean, one in zip(_MEAN, _DEVIATION, strict=True)),  # type: ignore[arg-type]
+        tuple(1 / (255 * one) for one in DEVIATION),  # type: ignore[arg-type]
+        tuple(-mean / one for mean, one in zip(_MEAN, DEVIATION, strict=True)),  # type: ignore[arg-type]
     ),
     "less the mean": Scaling((1.0,) * 3, (-103.939, -116.779, -123.68)),
 }

@@ -10,6 +10,7 @@ from keras import layers
 from mri_tumor.errors import ArgumentError
 from mri_tumor.models.builders import backbone, head
 from mri_tumor.models.fitting.features import foldable
+from mri_tumor.models.networks.copies import copy_of, put_weights
 
 
 def merge(networks: Sequence[Any]) -> Any:
@@ -39,7 +40,7 @@ def merge(networks: Sequence[Any]) -> Any:
             )
     kernels, biases = zip(*(network.get_layer("logits").get_weights() for network in networks), strict=True)
     if same_backbone(networks):
-        merged = _copy(networks[0])
+        merged = copy_of(networks[0])
         kernel = np.mean(kernels, axis=0)
     else:
         merged = _side_by_side(networks)
@@ -54,12 +55,6 @@ def same_backbone(networks: Sequence[Any]) -> bool:
     return all(all(map(np.array_equal, first, other)) for other in others)
 
 
-def _copy(network: Any) -> Any:
-    copy = network.__class__.from_config(network.get_config())
-    copy.set_weights(network.get_weights())
-    return copy
-
-
 def _side_by_side(networks: Sequence[Any]) -> Any:
     """Return a network with the layers of all backbones, their names prefixed by the networks' numbers."""
     image = keras.Input(networks[0].inputs[0].shape[1:], dtype="uint8", name="image")
@@ -67,7 +62,7 @@ def _side_by_side(networks: Sequence[Any]) -> Any:
     for number, network in enumerate(networks):
         inside = backbone(network)
         member = keras.models.clone_model(inside, input_tensors=image, clone_function=_renamed(f"m{number}_"))
-        member.set_weights(inside.get_weights())
+        put_weights(member, inside.get_weights())
         features.append(member.outputs[0])
     joined = layers.Concatenate(name="features")(features)
     logits = layers.Dense(networks[0].outputs[0].shape[1], dtype="float32", name="logits")(joined)

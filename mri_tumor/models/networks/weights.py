@@ -7,9 +7,8 @@ from typing import Any
 from keras import layers
 
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models.networks.applications import APPLICATIONS
-
-_DEVIATION = (0.229, 0.224, 0.225)
+from mri_tumor.models.networks.applications import APPLICATIONS, DEVIATION
+from mri_tumor.models.networks.copies import put_weights
 
 
 def fill(network: Any, weights: str | Path | None, name: str, **width: float) -> None:
@@ -27,7 +26,7 @@ def fill(network: Any, weights: str | Path | None, name: str, **width: float) ->
     if weights is None:
         return
     if weights == "imagenet":
-        network.set_weights(_imagenet(name, **width).get_weights())
+        put_weights(network, _imagenet(name, **width).get_weights())
     else:
         _load(network, Path(weights), name)
     if name == "efficientnet_b0":
@@ -82,7 +81,7 @@ def _rescale(network: Any) -> None:
     layer = next(one for one in network.layers if isinstance(one, layers.Normalization))
     mean, variance, *rest = layer.get_weights()
     if (variance != 1).any():
-        layer.set_weights([mean, variance * _DEVIATION, *rest])
+        layer.set_weights([mean, variance * DEVIATION, *rest])
         layer.finalize_state()
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from mri_tumor.errors import ArgumentError, TrainingError
+from mri_tumor.models.networks.copies import leaves
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.steps.precision import synchronised
 
@@ -186,7 +187,7 @@ def _place(text: str) -> tuple[int, int]:
 
 def _check_states(model: Any) -> None:
     """Refuse layers that learn something beside their trainable weights, except batch normalisation."""
-    for layer in _leaves(model):
+    for layer in leaves(model):
         known = isinstance(layer, keras.layers.BatchNormalization) or not layer.trainable
         if layer.non_trainable_weights and not known:
             raise ArgumentError(
@@ -194,8 +195,3 @@ def _check_states(model: Any) -> None:
                 "layers without one, or batch normalisation, which is synchronised",
                 'train with devices="one", or leave the layer out',
             )
-
-
-def _leaves(model: Any) -> Iterator[Any]:
-    for layer in model.layers:
-        yield from _leaves(layer) if hasattr(layer, "layers") else [layer]

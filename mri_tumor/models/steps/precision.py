@@ -6,6 +6,7 @@ from typing import Any
 import keras
 
 from mri_tumor.errors import ArgumentError
+from mri_tumor.models.networks.copies import put_weights
 
 
 def with_precision(network: Any, precision: str) -> Any:
@@ -58,7 +59,7 @@ def rebuilt(network: Any, changes: dict[str, Any], chosen: Callable[[Any], bool]
 
     try:
         copy = keras.models.clone_model(network, clone_function=layer_of, recursive=True)
-        copy.set_weights(network.get_weights())
+        put_weights(copy, network.get_weights())
     except (ValueError, TypeError, NotImplementedError) as error:
         raise ArgumentError(
             f"{getattr(network, 'name', network)!s} cannot be rebuilt from its layers ({error!s:.120})",
