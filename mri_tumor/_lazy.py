@@ -43,14 +43,14 @@ def load_extra(module: str, extra: str, purpose: str) -> ModuleType:
         purpose: what needs it, as in "reading DICOM files".
 
     Raises:
-        MissingExtra: it is not installed.
+        MissingExtra: it is not installed, or what is installed cannot be imported.
 
     >>> load_extra("json", "none", "reading JSON").__name__
     'json'
     """
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except Exception as error:  # a library that does not fit this machine fails in a way of its own
         raise MissingExtra(
             f"{purpose} needs {module.partition('.')[0]}, which cannot be imported ({error})",
             f"the extra {extra!r}",

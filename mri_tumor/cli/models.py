@@ -118,9 +118,16 @@ def predict(
     precision: Annotated[
         str | None, typer.Option(help="What the engine computes in; other than float32 only if it agrees.")
     ] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(help="Class folders or shards to check a precision by, and int8 to calibrate; once."),
+    ] = None,
 ) -> None:
     """Predict pictures; a table as CSV on standard output."""
-    classifier = models.Classifier.load(model, engine=engine, precision=precision)
+    classifier = models.Classifier.load(model)
+    if engine != "tensorflow" or precision is not None:
+        checked = None if pictures is None else pictures_of([pictures], classifier)
+        classifier = models.Classifier.load(model, engine=engine, precision=precision, pictures=checked)
     predictions = classifier.predict(pictures_of(images, classifier))
     if json_lines:
         for prediction in predictions:

@@ -13,17 +13,25 @@ from mri_tumor.errors import ArgumentError, ManifestMismatch
 from mri_tumor.files import whole_folder
 from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.builders import describe
-from mri_tumor.models.companions import MODEL_FILE, Companions, card_of, check_file, without_cards
+from mri_tumor.models.companions import (
+    FILES,
+    MODEL_FILE,
+    Companions,
+    card_of,
+    check_file,
+    without_cards,
+)
 from mri_tumor.models.deciding.settings import Settings
 from mri_tumor.models.engines.choice import Subject, engine_for
 from mri_tumor.models.engines.eager import EagerEngine
 from mri_tumor.models.engines.engine import Engine
 from mri_tumor.models.engines.frozen import Frozen
 from mri_tumor.models.engines.report import ExportReport
+from mri_tumor.models.engines.store import FOLDER as ENGINES_FOLDER
 from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 from mri_tumor.models.explaining.explain import Explainer
 from mri_tumor.models.explaining.explanation import Explanation
-from mri_tumor.models.export import check_target, write_export
+from mri_tumor.models.export import check_target, manifest_of, write_export
 from mri_tumor.models.networks.file import load_network, save_network
 from mri_tumor.models.novelty import Density
 from mri_tumor.models.prediction import Prediction, predictions
@@ -230,6 +238,8 @@ class Classifier:
     def with_decision(self, section: dict[str, Any], *, calibrated: Seen | None = None) -> "Classifier":
         """Return a classifier of the same network that decides as a section `"decision"` says.
 
+        It answers by TensorFlow; saved and loaded it may have another engine again.
+
         Args:
             section: what `calibrate` stores.
             calibrated: the pictures that it was fitted on, None if on none.
@@ -253,7 +263,7 @@ class Classifier:
         Raises:
             ArgumentError: the folder exists and holds something else.
         """
-        check_target(directory, FILE_NAME, kind="model")
+        check_target(directory, _earlier)
         with whole_folder(directory) as partial:
             save_network(self.model, partial / MODEL_FILE)
             cards = self._companions.save(partial)
@@ -349,6 +359,14 @@ class Classifier:
                 compute in this precision.
         """
         return write_export(self, directory, format, precision, pictures)
+
+
+def _earlier(folder: Path) -> list[str]:
+    """Return what an earlier classifier has in a folder; nothing if there is none, as beside an export."""
+    manifest = manifest_of(folder)
+    if manifest is None or "export" in manifest.sections or not (folder / MODEL_FILE).is_file():
+        return []
+    return [MODEL_FILE, FILE_NAME, *FILES, ENGINES_FOLDER]
 
 
 def _with_model(manifest: Manifest, described: dict[str, Any]) -> Manifest:

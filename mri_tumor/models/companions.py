@@ -33,6 +33,9 @@ _FILES: dict[str, tuple[str, Callable[[Path], Any]]] = {
     "density": (DENSITY_FILE, Density.load),
 }
 
+FILES = tuple(file for file, _ in _FILES.values())
+"""What may lie beside a saved network and its manifest."""
+
 
 @dataclass(frozen=True)
 class Companions:

@@ -1,21 +1,24 @@
 """A classifier in the forms that other programs serve, each held against the classifier."""
 
 import dataclasses
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mri_tumor.errors import ManifestMismatch
 from mri_tumor.files import check_replaceable, sha256_of, whole_folder
-from mri_tumor.manifest import Manifest
+from mri_tumor.manifest import FILE_NAME, Manifest
 from mri_tumor.models.engines.engine import Engine
 from mri_tumor.models.engines.formats import Format, format_of, written
 from mri_tumor.models.engines.frozen import INPUT, Frozen
 from mri_tumor.models.engines.latency import latencies
 from mri_tumor.models.engines.machine import machine, versions_of
 from mri_tumor.models.engines.parity import answers, compare
-from mri_tumor.models.engines.report import ExportReport
+from mri_tumor.models.engines.report import JSON_FILE, TEXT_FILE, ExportReport
 from mri_tumor.models.engines.samples import Sample, sample_of
+from mri_tumor.models.engines.saved_model import PARTS as SAVED_MODEL_PARTS
 from mri_tumor.models.engines.saved_model import write_saved_model
+from mri_tumor.models.engines.tensorflow_engine import TensorFlowEngine
 
 if TYPE_CHECKING:
     from mri_tumor.dataset.preprocess import Preprocess
@@ -26,7 +29,7 @@ EXTRA = "assets.extra"
 
 
 class Exportable(Protocol):
-    """What of a classifier is exported, with its manifest; `engine` is what the export is held against."""
+    """What of a classifier is exported, with its manifest; `engine` is what the classifier answers by."""
 
     model: Any
     settings: "Settings"
@@ -58,12 +61,13 @@ def write_export(
         EngineError: the form does not know what the network is made of.
     """
     kind = format_of(form, precision)
-    check_target(directory, kind.file)
+    check_target(directory, lambda folder: _earlier(folder, form, kind))
     sample = sample_of(pictures, classifier.preprocess, calibrating=precision == "int8")
     with whole_folder(directory) as partial:
         engine = _write(classifier, partial, form, kind, precision, sample)
         beside = partial / EXTRA if form == "saved_model" else partial
         files = {file.relative_to(partial).as_posix(): file for file in _files(partial)}
+        reference = _reference(classifier)
         report = ExportReport(
             form,
             precision,
@@ -71,10 +75,10 @@ def write_export(
             _saved_model_input(classifier) if form == "saved_model" else _input(classifier),
             sample.origin,
             _calibrated_on(sample),
-            compare(answers(classifier.engine, sample.pictures), answers(engine, sample.pictures)),
+            compare(answers(reference, sample.pictures), answers(engine, sample.pictures)),
             sum(file.stat().st_size for file in files.values()),
             {name: sha256_of(file) for name, file in files.items()},
-            latencies({"exported": engine, "classifier": classifier.engine}, sample.pictures),
+            latencies({"exported": engine, "classifier": reference}, sample.pictures),
             machine(),
             versions_of(form),
         )
@@ -86,7 +90,8 @@ def write_export(
 
 def write_servable(classifier: Exportable, directory: str | Path) -> None:
     """Write a SavedModel with its manifest and measure nothing: what packages hold, and what servers load."""
-    check_target(directory, format_of("saved_model", "float32").file)
+    form = "saved_model"
+    check_target(directory, lambda folder: _earlier(folder, form, format_of(form, "float32")))
     with whole_folder(directory) as partial:
         write_saved_model(classifier.model, classifier.settings, classifier.preprocess, partial)
         (partial / EXTRA).mkdir()
@@ -146,27 +151,50 @@ def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
 
 
-def check_target(directory: str | Path, marker: str, *, kind: str | None = None) -> None:
+def check_target(directory: str | Path, own: Callable[[Path], Iterable[str]]) -> None:
     """Refuse a folder that holds something else than what is about to replace it.
 
     Args:
         directory: the target.
-        marker: a file that shows it to be an earlier one of the same kind.
-        kind: the kind of manifest that must lie there.
+        own: returns which files and folders in it an earlier one of the same kind has; none if it holds none.
 
     Raises:
         ArgumentError: it is a file, or a folder with other content.
     """
 
-    def strange(path: Path) -> str:
-        earlier = (path / marker).is_file() and _is_of(path, kind)
-        return "" if earlier else f"{path} exists and holds something else"
+    def strange(folder: Path) -> str:
+        known = set(own(folder))
+        others = sorted(path.name for path in folder.iterdir() if path.name not in known)
+        if not known:
+            return f"{folder} exists and holds something else"
+        return f"{folder} also holds {', '.join(others[:3])}" if others else ""
 
     check_replaceable(directory, strange)
 
 
-def _is_of(path: Path, kind: str | None) -> bool:
+def manifest_of(folder: Path) -> Manifest | None:
+    """Return the manifest of a classifier or an export that lies in a folder; None without one."""
     try:
-        return kind is None or Manifest.load(path, kind=kind).kind == kind
+        return Manifest.load(folder, kind="model")
     except ManifestMismatch:
-        return False
+        return None
+
+
+def _earlier(folder: Path, form: str, kind: Format) -> Iterable[str]:
+    """Return what an earlier export in the same form has in a folder; none if there is no such export."""
+    saved_model = form == "saved_model"
+    manifest = manifest_of(folder / EXTRA if saved_model else folder)
+    if manifest is None or not (folder / kind.file).is_file():
+        return ()
+    if saved_model:
+        return (*SAVED_MODEL_PARTS, EXTRA)
+    section = manifest.sections.get("export", {})
+    files = section["files"] if section.get("format") == form else ()
+    return (*files, FILE_NAME, JSON_FILE, TEXT_FILE) if files else ()
+
+
+def _reference(classifier: Exportable) -> Engine:
+    """Return TensorFlow as the classifier's engine: another may say something else than the network."""
+    if classifier.engine.name == TensorFlowEngine.name:
+        return classifier.engine
+    return TensorFlowEngine(classifier.model, classifier.settings)

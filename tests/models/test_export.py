@@ -197,6 +197,30 @@ def test_an_export_is_replaced_and_nothing_else(
     with pytest.raises(ArgumentError, match="holds something else"):
         classifier.export(tmp_path / "photos")
     assert (tmp_path / "photos" / "dog.png").read_bytes() == b"dog"
+    (tmp_path / "1" / "notes.txt").write_text("mine")
+    with pytest.raises(ArgumentError, match=r"also holds notes\.txt"):
+        classifier.export(tmp_path / "1")
+    assert (tmp_path / "1" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(("form", "file"), [("onnx", "model.onnx"), ("saved_model", "saved_model.pb")])
+def test_a_folder_with_a_file_of_that_name_is_no_export(
+    classifier: Classifier, form: str, file: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / file).write_bytes(b"of another program")
+    with pytest.raises(ArgumentError, match="holds something else"):
+        classifier.export(tmp_path / "mine", form)
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == [file]
+
+
+def test_a_classifier_is_not_saved_over_an_export(classifier: Classifier, tmp_path: Path) -> None:
+    pytest.importorskip("tf2onnx")
+    classifier.export(tmp_path / "out", "onnx")
+    classifier.export(tmp_path / "out", "onnx")
+    with pytest.raises(ArgumentError, match="holds something else"):
+        classifier.save(tmp_path / "out")
+    assert (tmp_path / "out" / "model.onnx").is_file()
 
 
 def test_unknown_format(classifier: Classifier, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from mri_tumor.dataset.preprocess import Preprocess
-from mri_tumor.errors import ArgumentError, EngineError, MissingExtra
+from mri_tumor.errors import ArgumentError, EngineError, MissingExtra, ReadError
 from mri_tumor.models.engines.engine import Engine
 from mri_tumor.models.engines.formats import FORMATS, written
 from mri_tumor.models.engines.frozen import Frozen
@@ -60,16 +60,18 @@ def engine_for(
             installed, says the same and no GPU is there, and TensorFlow elsewhere: one log line says which.
         precision: None for float32. In any other, labels, sets and abstentions are held against the
             network's on the pictures given, and the engine is refused where one of them differs.
-        pictures: to calibrate and to check by: what `predict` takes. float32 needs none.
+        pictures: to calibrate and to check by: what `predict` takes. float32 needs none, and TensorFlow looks
+            at none. What is kept was checked already and needs none either.
 
     Raises:
-        ArgumentError: a name, or a precision that the engine does not have, or no pictures for int8.
+        ArgumentError: a name, or a precision that the engine does not have, or no pictures for another than
+            float32.
         MissingExtra: the engine is not installed.
         EngineError: it cannot run the network on this machine, or does not say what the network says.
     """
     _check_names(name, precision)
     if name == AUTO:
-        return _automatic(subject)
+        return _automatic(subject, pictures)
     if name in (None, "tensorflow"):
         return subject.tensorflow
     return _made(subject, str(name), precision or "float32", pictures)
@@ -88,14 +90,17 @@ def _check_names(name: Any, precision: Any) -> None:
         )
 
 
-def _automatic(subject: Subject) -> Engine:
+def _automatic(subject: Subject, pictures: Any) -> Engine:
     why = "a GPU is there"
     if not tf.config.list_logical_devices("GPU"):
         try:
-            engine = _made(subject, "openvino", "float32", None)
-        except MissingExtra:
-            why = "OpenVINO is not installed"
-        except EngineError as error:
+            engine = _made(subject, "openvino", "float32", pictures)
+        except (ArgumentError, ReadError):
+            raise  # of the pictures
+        except MissingExtra as error:
+            missing = isinstance(error.__cause__, ModuleNotFoundError)
+            why = "OpenVINO is not installed" if missing else error.found
+        except Exception as error:  # whatever keeps it from running, TensorFlow still does
             why = str(error)
         else:
             logger.info("engine: openvino, float32")
@@ -125,7 +130,13 @@ def _made(subject: Subject, name: str, precision: str, pictures: Any) -> Engine:
 
 
 def _built(subject: Subject, name: str, precision: str, pictures: Any, folder: Path) -> Kept:
-    if precision == "float32" and pictures is None:
+    if pictures is None and precision != "float32":
+        raise ArgumentError(
+            f"{name} in {precision} without pictures",
+            "some of those that the classifier is for: what a precision does shows on no phantom",
+            "pass pictures=, such as the validation Catalog",
+        )
+    if pictures is None:
         sample = Sample(phantoms(subject.preprocess, _CHECKED), drawn=True)
     else:
         sample = sample_of(pictures, subject.preprocess, calibrating=precision == "int8")

@@ -108,5 +108,7 @@ def written(
 
 def _reason(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # OpenVINO first tells where in its own sources that was.
+    lines = [line for line in lines if not line.startswith(("Exception from", "Check '"))]
     telling = [line for line in lines if "No conversion rule" in line or "not supported" in line]
     return (telling or lines or [type(error).__name__])[0][:200]

@@ -2,12 +2,14 @@
 
 import contextlib
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 from mri_tumor._lazy import load_extra
 
 _REPORTER = "openvino_telemetry"
+_IMPORTING = threading.RLock()
 
 
 def openvino() -> Any:
@@ -37,9 +39,8 @@ def litert() -> Any:
 
 
 def _quietly(module: str, extra: str, purpose: str) -> Any:
-    if module in sys.modules and sys.modules[module] is not None:
-        return sys.modules[module]
-    with _without_reports():
+    # One thread at a time: another would find a module that is only half imported.
+    with _IMPORTING, _without_reports():
         return load_extra(module, extra, purpose)
 
 
@@ -57,4 +58,4 @@ def _without_reports() -> Iterator[None]:
     try:
         yield
     finally:
-        del sys.modules[_REPORTER]
+        sys.modules.pop(_REPORTER, None)

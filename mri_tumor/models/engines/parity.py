@@ -40,8 +40,10 @@ class Parity:
 
     @property
     def agree(self) -> bool:
-        """Whether labels, sets and abstentions are the same for every picture."""
-        return all(count in (self.pictures, None) for count in (self.labels, self.sets, self.abstentions))
+        """Whether labels, sets and abstentions are the same for every picture, and all of it is numbers."""
+        return self.probabilities <= 1 and all(
+            count in (self.pictures, None) for count in (self.labels, self.sets, self.abstentions)
+        )
 
     @property
     def same(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.dataset.inputs import batches
 from mri_tumor.dataset.phantom import phantom
 from mri_tumor.dataset.preprocess import Preprocess
@@ -80,7 +81,11 @@ def phantoms(preprocess: Preprocess, count: int = DRAWN) -> NDArray[np.uint8]:
 
 
 def _spread(images: Any, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Return at most `MOST` pictures, evenly spread over all of them, which are read once."""
+    """Return at most `MOST` pictures, evenly spread over all; those of a list or Catalog alone are read."""
+    if isinstance(images, Catalog) and len(images) > MOST:
+        images = images.select(ids=images.ids[:: -(-len(images) // MOST)])
+    elif isinstance(images, list | tuple) and len(images) > MOST:
+        images = images[:: -(-len(images) // MOST)]
     kept: list[NDArray[np.uint8]] = []
     step = 1
     place = 0

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mri_tumor.models.deciding.settings import Settings
 
 FILE = "saved_model.pb"
+PARTS = (FILE, "fingerprint.pb", "variables", "assets")
+"""What TensorFlow puts into the folder."""
+
 PREPROCESSED, ENCODED = "preprocessed", "serving_default"
 """Its signatures: of uint8 (N, size, size, 1), and of JPEG and PNG files (N,)."""
 

@@ -23,12 +23,20 @@ def pictures_a_call() -> int:
     return _ON_GPU if tf.config.list_logical_devices("GPU") else _ON_CPU
 
 
+_CONSTANT = 6_500_000
+"""So many weights at most are constants: each graph takes some ten times their memory again, and keeps it."""
+
+_TELLING = 8
+"""Weights, spread over the network, that tell whether it was trained on."""
+
+
 class TensorFlowEngine:
     """The network and its decision, compiled once for each shape that it is called with.
 
-    The weights are constants of the compiled graph, which lets TensorFlow join convolutions with the
-    normalisation behind them. When the network's first or last weights are found changed, as any training
-    leaves them, it is compiled anew.
+    The weights of networks that are not large are constants of the compiled graph, which lets TensorFlow join
+    convolutions with the normalisation behind them. When some of them, spread over the network, are found
+    changed, as any training leaves them, it is compiled anew. The weights of large networks are read at each
+    call.
 
     Args:
         network: uint8 (N, size, size, 1) to logits, as `build` makes it.
@@ -40,7 +48,9 @@ class TensorFlowEngine:
 
     def __init__(self, network: Any, settings: Settings) -> None:
         self._network, self._settings = network, settings
-        self._telling = _telling(network)  # found once: a network goes through all its layers for them
+        weights = network.weights  # a network goes through all its layers for them
+        self._constant = network.count_params() <= _CONSTANT
+        self._telling = _telling(network, weights) if self._constant else []
         self._lock = threading.Lock()
         self._compiled_with: list[NDArray[Any]] = []
         self._trace: Any = None
@@ -66,9 +76,9 @@ class TensorFlowEngine:
         seen = [keras.ops.convert_to_numpy(one) for one in self._telling]
         with self._lock:
             known = self._compiled_with
-            if len(seen) != len(known) or not all(map(np.array_equal, seen, known)):
+            if self._trace is None or not all(map(_equal, seen, known)):
                 self._compiled_with, self._compiled = seen, {}
-                self._trace = compiled(self._network, self._settings)
+                self._trace = compiled(self._network, self._settings, constant=self._constant)
 
     def _function_of(self, count: int) -> Any:
         # One by one: called with one shape after another, TensorFlow's own function would warn.
@@ -79,8 +89,8 @@ class TensorFlowEngine:
             return self._compiled[count]
 
 
-def compiled(network: Any, settings: Settings, **options: Any) -> Any:
-    """Return a `tf.function` from pictures to what is said about them, with the weights of this moment.
+def compiled(network: Any, settings: Settings, *, constant: bool = True, **options: Any) -> Any:
+    """Return a `tf.function` from pictures to what is said about them.
 
     It is compiled for each shape of its argument, uint8 (n, size, size, 1). The names of its operations begin
     with `network/` and `decision/`.
@@ -88,15 +98,16 @@ def compiled(network: Any, settings: Settings, **options: Any) -> Any:
     Args:
         network: uint8 (N, size, size, 1) to logits, as `build` makes it.
         settings: how it decides.
+        constant: keep the weights of this moment, as constants; otherwise they are read at each call.
         **options: of `tf.function`.
     """
-    kinds = (network.trainable_variables, network.non_trainable_variables)
-    weights = [[keras.ops.convert_to_numpy(one) for one in kind] for kind in kinds]
+    variables = network.variables if constant else []
+    weights = [keras.ops.convert_to_numpy(one) for one in variables]
 
     def run(image: Any) -> dict[str, Any]:
         with tf.name_scope("network"):
-            constants = [[tf.constant(one) for one in kind] for kind in weights]
-            with keras.StatelessScope(state_mapping=_pairs(kinds, constants)):
+            constants = [(one, tf.constant(value)) for one, value in zip(variables, weights, strict=True)]
+            with keras.StatelessScope(state_mapping=constants):
                 logits, features = observe(network, image, settings.tta)
         with tf.name_scope("decision"):
             said = decide(logits, features, settings)
@@ -105,12 +116,10 @@ def compiled(network: Any, settings: Settings, **options: Any) -> Any:
     return tf.function(run, **options)
 
 
-def _pairs(kinds: Any, constants: Any) -> list[tuple[Any, Any]]:
-    return [
-        pair for kind, values in zip(kinds, constants, strict=True) for pair in zip(kind, values, strict=True)
-    ]
+def _telling(network: Any, weights: list[Any]) -> list[Any]:
+    """Return some weights that tell whether a network was trained on, those of its last layer among them."""
+    return [*weights[:: -(-len(weights) // _TELLING)], *network.get_layer("logits").weights]
 
 
-def _telling(network: Any) -> list[Any]:
-    """Return the weights that tell whether a network was trained on: those of its first and last layers."""
-    return [network.weights[0], *network.get_layer("logits").weights]
+def _equal(one: NDArray[Any], other: NDArray[Any]) -> bool:
+    return np.array_equal(one, other, equal_nan=True)

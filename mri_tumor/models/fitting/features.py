@@ -1,6 +1,5 @@
 """Features of a frozen backbone: computed once, kept in the run's folder, and trained on in seconds."""
 
-import itertools
 import logging
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -17,14 +16,12 @@ from mri_tumor.dataset.augment import Augment
 from mri_tumor.dataset.decoding import read_ahead
 from mri_tumor.errors import TrainingError
 from mri_tumor.files import digest_of, whole_file
-from mri_tumor.models.engines.looks import Look, expected_engine, look_by, tensorflow_look
+from mri_tumor.models.engines.looks import Look, expected_engine, look_by
+from mri_tumor.models.engines.tensorflow_engine import pictures_a_call
 from mri_tumor.models.fitting.sources import Source
 from mri_tumor.progress import track
 
 logger = logging.getLogger(__name__)
-
-_ON_CPU, _ON_GPU = 4, 64
-"""Pictures a batch. On a CPU four are twice as fast as 32: the early layers' outputs stay in its cache."""
 
 
 class Features(NamedTuple):
@@ -40,9 +37,9 @@ def compute_features(
     """Run pictures through a backbone.
 
     Args:
-        look: what `look_by` makes of the backbone, for batches of `batch_size()`.
-        batches: dicts with `"image"` uint8 (n, size, size, 1), n at most `batch_size()`, and `"label"` int64
-            (n,).
+        look: what `look_by` makes of the backbone, for batches of `pictures_a_call()`.
+        batches: dicts with `"image"` uint8 (n, size, size, 1), n at most `pictures_a_call()`, and `"label"`
+            int64 (n,).
         total: how many pictures there are.
         doing: what the progress says.
         mirrored: take each picture's mirror image, left and right exchanged.
@@ -50,7 +47,7 @@ def compute_features(
     Raises:
         TrainingError: there are more or fewer pictures than `total`.
     """
-    size = batch_size()
+    size = pictures_a_call()
 
     def features(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         padded = filled_up(images[:, :, ::-1] if mirrored else images)
@@ -73,21 +70,17 @@ def compute_features(
 
 
 def filled_up(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return `batch_size()` pictures, the rest of them black: a network is compiled for one shape."""
-    padded = np.zeros((batch_size(), *images.shape[1:]), np.uint8)
+    """Return `pictures_a_call()` pictures, the rest of them black: a network is compiled for one shape."""
+    padded = np.zeros((pictures_a_call(), *images.shape[1:]), np.uint8)
     padded[: len(images)] = images
     return padded
-
-
-def batch_size() -> int:
-    """Return how many pictures a batch holds where a network only looks at them."""
-    return _ON_GPU if tf.config.list_logical_devices("GPU") else _ON_CPU
 
 
 class FeatureCache:
     """Features in files, one a set of pictures and copy; a file that does not fit is not used.
 
-    Features of two engines are never mixed: which one computed them is part of what they follow from.
+    Features of two engines are never mixed: which one computed them is part of what they follow from, and it
+    is chosen before the first of them are read.
 
     Args:
         directory: where the files lie.
@@ -116,32 +109,30 @@ class FeatureCache:
     ) -> Features:
         drawn = None if augment is None else [augment.to_dict(), seed, copy]
         kind = "mirrored" if mirrored else f"copy {copy}" if copy else "originals"
-        found = self._read(self._path(source, name, kind, drawn), source.count)
+        look = self._chosen_look(source)
+        path = self._path(source, name, kind, drawn)
+        found = self._read(path, source.count)
         if found is not None:
             return found
+        order = np.arange(source.count)
         batches = source.batches(
-            batch_size=batch_size(), augment=augment, seed=seed, epoch=copy, order=np.arange(source.count)
+            batch_size=pictures_a_call(), augment=augment, seed=seed, epoch=copy, order=order
         )
-        first, batches = _with_first(batches)
-        if self._look is None and first is not None:
-            self._look = look_by(self.backbone, filled_up(np.asarray(first["image"])))
-            if self._look.engine != self.engine:
-                self.engine = self._look.engine
-                return self._get(source, name, augment, seed, copy, mirrored)
-        return self._computed(source, name, kind, drawn, batches)
-
-    def _computed(self, source: Source, name: str, kind: str, drawn: Any, batches: Iterable[Any]) -> Features:
-        look = self._look or tensorflow_look(self.backbone, batch_size())
-        found = compute_features(
-            look,
-            batches,
-            total=source.count,
-            doing=f"features of {name}, {kind}",
-            mirrored=kind == "mirrored",
-        )
-        with whole_file(self._path(source, name, kind, drawn)) as partial:
+        doing = f"features of {name}, {kind}"
+        found = compute_features(look, batches, total=source.count, doing=doing, mirrored=mirrored)
+        with whole_file(path) as partial:
             np.savez(partial, values=found.values, labels=found.labels)
         return found
+
+    def _chosen_look(self, source: Source) -> Look:
+        """Return what looks at everything: chosen once, by the first pictures that it is asked for."""
+        if self._look is None:
+            count = pictures_a_call()
+            order = np.arange(min(count, source.count))
+            first = next(iter(source.batches(batch_size=count, augment=None, seed=0, epoch=0, order=order)))
+            self._look = look_by(self.backbone, filled_up(np.asarray(first["image"])))
+            self.engine = self._look.engine
+        return self._look
 
     def _path(self, source: Source, name: str, kind: str, drawn: Any) -> Path:
         key = digest_of([self._digest, source.section, drawn, kind == "mirrored", self.engine])
@@ -159,13 +150,6 @@ class FeatureCache:
             logger.warning("%s cannot be read (%s); the features are computed again", path, error)
             return None
         return found if len(found.values) == len(found.labels) == count else None
-
-
-def _with_first(batches: Iterable[Any]) -> tuple[Any, Iterable[Any]]:
-    """Return the first batch, None if there is none, and all of them."""
-    rest = iter(batches)
-    first = next(rest, None)
-    return first, () if first is None else itertools.chain([first], rest)
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.builders import head
 from mri_tumor.models.deciding.views import observe
+from mri_tumor.models.engines.tensorflow_engine import pictures_a_call
 from mri_tumor.models.fitting.feature_table import FeatureTable
-from mri_tumor.models.fitting.features import batch_size
 from mri_tumor.models.fitting.pool import Places, Pool
 
 
@@ -39,6 +39,6 @@ def observed(network: Any, pool: Pool, places: Places, tta: str, table: FeatureT
     run = tf.function(
         lambda images: observe(network, images, tta), input_signature=[tf.TensorSpec(shape, tf.uint8)]
     )
-    batches = pool.batches(places, batch_size=batch_size(), augment=None, seed=0, epoch=0)
+    batches = pool.batches(places, batch_size=pictures_a_call(), augment=None, seed=0, epoch=0)
     parts = [[array.numpy() for array in run(batch["image"])] for batch in batches]
     return Observed(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

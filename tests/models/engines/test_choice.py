@@ -5,6 +5,7 @@ import logging
 import os
 import shutil
 import stat
+import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -248,6 +249,64 @@ def test_an_engine_that_says_something_else_is_refused(
     assert "does not say what the network says" in caplog.text
 
 
+@needs("openvino")
+@pytest.mark.parametrize("error", [OSError("no space"), RuntimeError("Exception from core.cpp:1\nno AVX")])
+def test_auto_takes_tensorflow_whatever_keeps_openvino_from_running(
+    saved: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*_: object) -> None:
+        raise error
+
+    monkeypatch.setitem(FORMATS, "openvino", replace(FORMATS["openvino"], write=broken))
+    with caplog.at_level(logging.INFO, logger="mri_tumor"):
+        assert Classifier.load(saved, engine="auto").engine.name == "tensorflow"
+    assert str(error).splitlines()[-1] in caplog.text
+    assert "core.cpp" not in caplog.text
+
+
+@needs("openvino")
+def test_pictures_are_looked_at_by_auto_too(saved: Path) -> None:
+    with pytest.raises(ArgumentError):
+        Classifier.load(saved, engine="auto", pictures=object())
+
+
+@pytest.mark.parametrize(("engine", "precision"), [("openvino", "float16"), ("onnx", "float16")])
+def test_another_precision_needs_pictures(saved: Path, engine: str, precision: str) -> None:
+    pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
+    with pytest.raises(ArgumentError, match=f"{engine} in {precision} without pictures"):
+        Classifier.load(saved, engine=engine, precision=precision)
+    assert not kept(saved)
+
+
+@pytest.mark.slow
+@needs("openvino")
+def test_threads_that_import_openvino_at_once_all_get_it(saved: Path) -> None:
+    code = (
+        "import sys\n"
+        "from concurrent.futures import ThreadPoolExecutor\n"
+        "from mri_tumor.models import Classifier\n"
+        "with ThreadPoolExecutor(4) as pool:\n"
+        "    loaded = list(pool.map(lambda _: Classifier.load(sys.argv[1], engine='auto'), range(4)))\n"
+        "print({one.engine.name for one in loaded})\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(saved)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.stdout.strip() == "{'openvino'}", done.stderr
+
+
+@needs("openvino", "nncf")
+def test_an_export_is_held_against_the_network_whatever_engine_is_loaded(
+    make_classifier: Callable[..., Classifier], tmp_path: Path
+) -> None:
+    sure = make_classifier()
+    sure.model.get_layer("logits").bias.assign([1000.0, 0, 0, 0])
+    sure.save(tmp_path / "c")
+    loaded = Classifier.load(tmp_path / "c", engine="openvino", precision="int8", pictures=light(60))
+    report = loaded.export(tmp_path / "out", "openvino", precision="int8", pictures=light(60))
+    assert report.parity.features > 1e-3
+
+
 @needs("openvino", "nncf")
 def test_int8_needs_pictures_once_and_must_agree(
     make_classifier: Callable[..., Classifier], tmp_path: Path
@@ -275,7 +334,7 @@ def test_int8_that_changes_sets_is_refused(saved: Path) -> None:
 @pytest.mark.skipif(computes("bfloat16"), reason="this processor computes in bfloat16")
 def test_bfloat16_is_refused_where_the_processor_has_it_not(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="does not compute in bfloat16"):
-        Classifier.load(saved, engine="openvino", precision="bfloat16")
+        Classifier.load(saved, engine="openvino", precision="bfloat16", pictures=light(3))
     with pytest.raises(EngineError, match="does not compute in bfloat16"):
         Classifier.load(saved).export(tmp_path / "out", "openvino", precision="bfloat16")
     assert not (tmp_path / "out").exists()

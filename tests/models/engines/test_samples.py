@@ -1,5 +1,8 @@
 """Which pictures an engine is measured and calibrated by."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -42,6 +45,12 @@ def test_many_pictures_are_thinned_out_evenly(count: int) -> None:
     assert MOST // 4 < len(found) <= MOST
     assert set(np.diff(found)) == {found[1]}
     assert count - found[-1] <= found[1]
+
+
+def test_of_many_files_only_those_that_count_are_read(make_folder: Callable[..., Path]) -> None:
+    (path, *_) = sorted(make_folder(per_class=1).rglob("*.png"))
+    paths = [path if place % 2 == 0 else path.with_name("missing.png") for place in range(MOST + 2)]
+    assert len(sample_of(paths, SPEC, calibrating=False).pictures) == MOST // 2 + 1
 
 
 @pytest.mark.parametrize("count", [20, 101, 700])

@@ -10,14 +10,14 @@ from mri_tumor.dataset.pipeline import Examples, load
 from mri_tumor.dataset.preprocess import Preprocess
 from mri_tumor.errors import TrainingError
 from mri_tumor.models.builders import backbone, build, head
-from mri_tumor.models.engines.looks import tensorflow_look
+from mri_tumor.models.engines.looks import Look, tensorflow_look
+from mri_tumor.models.engines.tensorflow_engine import pictures_a_call
 from mri_tumor.models.fitting import features as module
 from mri_tumor.models.fitting.feature_table import FeatureTable
 from mri_tumor.models.fitting.features import (
     FeatureCache,
     Features,
     Scaling,
-    batch_size,
     compute_features,
     foldable,
     head_batches,
@@ -46,7 +46,10 @@ def examples(make_folder) -> Examples:
 def test_features_are_what_the_backbone_gives_in_order(network, examples):
     part = backbone(network)
     found = compute_features(
-        tensorflow_look(part, batch_size()), examples.batches(batch_size()), total=34, doing="features"
+        tensorflow_look(part, pictures_a_call()),
+        examples.batches(pictures_a_call()),
+        total=34,
+        doing="features",
     )
     images = np.concatenate([batch["image"] for batch in examples.batches(5)])
     np.testing.assert_allclose(found.values, part.predict(images, verbose=0), atol=1e-5)
@@ -56,8 +59,8 @@ def test_features_are_what_the_backbone_gives_in_order(network, examples):
 def test_pictures_that_are_missing_are_an_error(network, examples):
     with pytest.raises(TrainingError, match="34 pictures came"):
         compute_features(
-            tensorflow_look(backbone(network), batch_size()),
-            examples.batches(batch_size()),
+            tensorflow_look(backbone(network), pictures_a_call()),
+            examples.batches(pictures_a_call()),
             total=37,
             doing="features",
         )
@@ -66,8 +69,8 @@ def test_pictures_that_are_missing_are_an_error(network, examples):
 def test_a_copy_is_what_that_epoch_draws(network, examples, tmp_path):
     cache = FeatureCache(tmp_path, backbone(network))
     found = cache.copy(examples, "train", augment=AUGMENT, seed=4, copy=2)
-    batches = examples.batches(batch_size(), augment=AUGMENT, seed=4, epoch=2)
-    look = tensorflow_look(backbone(network), batch_size())
+    batches = examples.batches(pictures_a_call(), augment=AUGMENT, seed=4, epoch=2)
+    look = tensorflow_look(backbone(network), pictures_a_call())
     expected = compute_features(look, batches, total=34, doing="features")
     np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
     for other in ({"seed": 5, "copy": 2}, {"seed": 4, "copy": 1}):
@@ -203,3 +206,42 @@ def test_an_engine_that_sees_something_else_leaves_the_cache_to_tensorflow(
     monkeypatch.setattr(module, "compute_features", None)  # what was kept is used
     again = FeatureCache(tmp_path, backbone(network)).originals(examples, "train")
     np.testing.assert_array_equal(found.values, again.values)
+
+
+def test_when_the_engine_changes_everything_is_made_again(network, examples, tmp_path, monkeypatch):
+    """A run that was killed between two sets of features goes on where the other engine fails."""
+
+    def other(part, images):
+        plain = tensorflow_look(part, len(images))
+        return Look("openvino 1", lambda images: plain(images) + 1)
+
+    monkeypatch.setattr(module, "expected_engine", lambda: "openvino 1")
+    monkeypatch.setattr(module, "look_by", other)
+    before = FeatureCache(tmp_path, backbone(network)).originals(examples, "train")
+    monkeypatch.setattr(module, "look_by", lambda part, images: tensorflow_look(part, len(images)))
+    cache = FeatureCache(tmp_path, backbone(network))
+    found = cache.originals(examples, "train")
+    mirrored = cache.originals(examples, "train", mirrored=True)
+    np.testing.assert_allclose(found.values, before.values - 1, atol=1e-4)
+    assert cache.engine == "tensorflow"
+    monkeypatch.setattr(module, "look_by", other)
+    again = FeatureCache(tmp_path, backbone(network))
+    np.testing.assert_array_equal(again.originals(examples, "train").values, before.values)
+    np.testing.assert_allclose(
+        again.originals(examples, "train", mirrored=True).values, mirrored.values + 1, atol=1e-4
+    )
+
+
+def test_what_looks_is_chosen_once_and_by_the_pictures_as_they_are(network, examples, tmp_path, monkeypatch):
+    seen = []
+
+    def chosen(part, images):
+        seen.append(images)
+        return tensorflow_look(part, len(images))
+
+    monkeypatch.setattr(module, "look_by", chosen)
+    cache = FeatureCache(tmp_path, backbone(network))
+    cache.copy(examples, "train", augment=AUGMENT, seed=4, copy=1)
+    cache.originals(examples, "train")
+    assert len(seen) == 1
+    np.testing.assert_array_equal(seen[0], load_images(examples)[: pictures_a_call()])
