@@ -236,6 +236,14 @@ def test_only_an_earlier_folder_of_the_same_kind_is_replaced(tmp_path: Path) -> 
     check_replaceable(tmp_path, strange)
 
 
+def test_the_current_directory_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for folder in (".", "..", tmp_path / "here"):
+        with pytest.raises(ArgumentError, match="is or holds the current directory"):
+            check_replaceable(folder, lambda _: "")
+
+
 def test_sha256_of_a_file(tmp_path: Path) -> None:
     content = os.urandom(3_000_000)
     (tmp_path / "a").write_bytes(content)

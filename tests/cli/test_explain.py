@@ -1,4 +1,5 @@
 import csv
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,7 +64,28 @@ def test_shards_a_class_and_a_layer(
     assert run("explain", model, tmp_path / "shards", tmp_path / "out", *options)[0] == 0
     rows = table(tmp_path / "out")
     assert [row["id"] for row in rows] == list(catalog.ids)
-    assert {(row["explained"], row["method"]) for row in rows} == {("none", "gradcam")}
+    assert {(row["explained"], row["method"], row["layer"]) for row in rows} == {("none", "gradcam", "last")}
+
+
+def test_class_folders(
+    run: Callable[..., tuple], model: Path, make_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = make_folder(per_class=1)
+    assert run("explain", model, folder, tmp_path / "out", "--engine", "tensorflow")[0] == 0
+    assert [row["id"] for row in table(tmp_path / "out")] == list(dataset.scan(folder).ids)
+
+
+@pytest.mark.parametrize("name", [b"a$_$b.png", b"x\xff.png"])
+def test_any_name_that_a_file_can_have(
+    run: Callable[..., tuple], model: Path, pictures: list[Path], tmp_path: Path, name: bytes
+) -> None:
+    picture = tmp_path / os.fsdecode(name)
+    try:
+        picture.write_bytes(pictures[0].read_bytes())
+    except OSError:
+        pytest.skip("this system has no files of that name")
+    assert run("explain", model, picture, tmp_path / "out", "--engine", "tensorflow")[0] == 0
+    assert name in (tmp_path / "out" / "explanations.csv").read_bytes()
 
 
 def test_a_picture_without_heat_has_no_place(run: Callable[..., tuple], model: Path, tmp_path: Path) -> None:
@@ -118,3 +140,15 @@ def test_a_folder_of_something_else_is_not_replaced(
     assert code == 1
     assert "no explanations.csv" in " ".join(error.split())
     assert pictures[0].is_file()
+
+
+def test_what_somebody_put_into_an_earlier_folder_stays(
+    run: Callable[..., tuple], model: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    assert run("explain", model, pictures[0], out, "--engine", "tensorflow")[0] == 0
+    (out / "notes.txt").write_text("mine")
+    code, _, error = run("explain", model, pictures[0], out)
+    assert code == 1
+    assert "also holds notes.txt" in " ".join(error.split())
+    assert (out / "notes.txt").read_text() == "mine"

@@ -53,3 +53,9 @@ def test_what_does_not_belong_together_is_refused() -> None:
         placement.back(np.zeros((4, 6)))
     with pytest.raises(ArgumentError, match="the picture is"):
         Preprocess().placement(np.zeros((4, 4), np.float32))
+
+
+def test_a_mask_must_be_bool() -> None:
+    image = np.zeros((40, 30), np.uint8)
+    with pytest.raises(ArgumentError, match=r"a mask of uint8.*pass mask > 0"):
+        Preprocess(size=32).placement(image).carry(np.full(image.shape, 255, np.uint8))

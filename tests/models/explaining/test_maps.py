@@ -6,7 +6,7 @@ from keras import layers
 
 from mri_tumor.errors import ArgumentError
 from mri_tumor.models.builders import available, build
-from mri_tumor.models.explaining.maps import layer_map, pooled_maps
+from mri_tumor.models.explaining.maps import functional, layer_map, pooled_maps
 from mri_tumor.models.networks.ensemble import merge
 
 QUICK = ("small_cnn", "squeeze_excite_cnn")
@@ -93,3 +93,27 @@ def test_a_layer_is_found_by_its_name(squeezed: keras.Model, region_network: Cal
     assert layer_map(squeezed, "last") is squeezed.get_layer("last_relu").output
     assert layer_map(small("mobilenet_v2"), "last").shape[-1] == 1280
     assert tuple(layer_map(region_network(), "cells").shape) == (None, 8, 8, 1)
+
+
+def test_a_sequential_network_has_maps_too() -> None:
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 1), dtype="uint8"),
+            layers.Rescaling(1 / 255),
+            layers.Conv2D(3, 3, strides=4, name="conv"),
+            layers.GlobalAveragePooling2D(name="features"),
+            layers.Dense(2, name="logits"),
+        ]
+    )
+    (found,) = pooled_maps(functional(model))
+    assert found is model.get_layer("conv").output
+
+
+def test_a_network_as_a_layer_is_not_recommended() -> None:
+    image = keras.Input((32, 32, 1), dtype="uint8")
+    x = layers.Conv2D(3, 3, strides=2, name="conv")(layers.Rescaling(1 / 255)(image))
+    inner = keras.Sequential([keras.Input((15, 15, 3)), layers.Conv2D(4, 3)], name="inner")
+    features = layers.GlobalAveragePooling2D(name="features")(inner(x))
+    model = keras.Model(image, layers.Dense(2, name="logits")(features))
+    with pytest.raises(ArgumentError, match="such as 'conv'"):
+        layer_map(model, "inner")

@@ -102,6 +102,13 @@ def test_shares_go_from_0_to_1(shares: tuple) -> None:
         deletion(lambda shown: np.ones(len(shown)), picture, np.ones((4, 4)), picture, shares=shares)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.int64, np.float32])
+def test_an_outline_that_is_not_bool_is_refused(kind: type) -> None:
+    for measure in (pointing, energy, overlap):
+        with pytest.raises(ArgumentError, match="pass outline > 0"):
+            measure(np.ones((4, 4)), 255 * np.ones((4, 4), kind))
+
+
 def test_an_outline_of_another_size_is_refused() -> None:
     for measure in (pointing, energy, overlap):
         with pytest.raises(ArgumentError, match=r"placement\(image\)\.carry"):
