@@ -109,7 +109,7 @@ class FeatureCache:
     ) -> Features:
         drawn = None if augment is None else [augment.to_dict(), seed, copy]
         kind = "mirrored" if mirrored else f"copy {copy}" if copy else "originals"
-        look = self._chosen_look(source)
+        look = self._chosen_look(source)  # before anything is read: the path names its engine
         path = self._path(source, name, kind, drawn)
         found = self._read(path, source.count)
         if found is not None:
