@@ -12,6 +12,10 @@ from mri_tumor.errors import ManifestMismatch
 
 _CODE = frozenset({"Lambda", "__lambda__", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer"})
 
+_CONFIG = "config.json"
+_MOST = 16 << 20
+"""Bytes of a configuration at most. The largest of ours has 0.8 MB, and an ensemble that for each member."""
+
 
 def save_network(model: Any, path: Path) -> None:
     """Write a network without optimizer and loss: they belong to its training."""
@@ -26,11 +30,13 @@ def load_network(path: Path) -> Any:
     process, layers that carry code are refused here as well.
 
     Raises:
-        ManifestMismatch: the file is damaged, or it holds something else than standard layers.
+        ManifestMismatch: the file is damaged, it would grow beyond its own size, or it holds something
+            else than standard layers.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            config = json.loads(archive.read("config.json"))
+            _check_sizes(archive, path)
+            config = json.loads(archive.read(_CONFIG))
         code = sorted(_CODE.intersection(_classes(config)))
         if not code:
             return keras.models.load_model(path, compile=False, safe_mode=True)
@@ -42,6 +48,14 @@ def load_network(path: Path) -> Any:
         "a network of standard Keras layers, without Lambda layers or other code",
         "build it with models.build and save the classifier again",
     )
+
+
+def _check_sizes(archive: zipfile.ZipFile, path: Path) -> None:
+    """Refuse what would fill the memory when it is read: Keras compresses nothing that it writes."""
+    if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+        raise ValueError("it would grow when it is read")
+    if archive.getinfo(_CONFIG).file_size > _MOST:
+        raise ValueError(f"{_CONFIG} has more than {_MOST >> 20} MiB")
 
 
 def _classes(config: Any) -> Iterator[str]:
