@@ -226,7 +226,8 @@ def heat_maps(
     """
     columns = max(1, min(columns, len(pictures)))
     rows = max(1, -(-len(pictures) // columns))
-    size = (4.6 * columns + 0.9, 2.62 * rows + 0.4 + 0.35 * bool(caption) + 0.3 * bool(note))
+    below = 0.15 + 0.15 * len(note.splitlines()) if note else 0
+    size = (4.6 * columns + 0.9, 2.62 * rows + 0.4 + 0.35 * bool(caption) + below)
     figure = Figure(figsize=size, layout="constrained")
     axes = np.atleast_2d(figure.subplots(rows, 2 * columns, squeeze=False))
     for one in axes.ravel():

@@ -74,7 +74,7 @@ def _drawn(one: "models.Explanation") -> Any:
 
     caption = Path(one.id).name or one.id
     how = one.method if one.layer is None else f"{one.method}, {one.layer}"
-    note = f"{how}. {one.notice}"
+    note = f"{how}\n{one.notice}"
     return plots.heat_maps([one.picture], [one.overlay()], [_title(one)], caption=caption, note=note)
 
 
