@@ -13,6 +13,7 @@ from mri_tumor.errors import ArgumentError
 from mri_tumor.files import sha256_of
 from mri_tumor.models.networks.backbones import backbones
 from mri_tumor.models.networks.cnn import residual_cnn, small_cnn, squeeze_excite_cnn
+from mri_tumor.models.networks.copies import leaves
 
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "small_cnn": small_cnn,
@@ -63,7 +64,8 @@ def build(
             pooled, from 1 to 5; and the MobileNets `alpha`, their width.
 
     Raises:
-        ArgumentError: an unknown name or option, a value out of range, or weights that cannot be had or used.
+        ArgumentError: an unknown name or option, a value out of range, weights that cannot be had or used, or
+            Keras' policy is one of half precision.
 
     >>> model = build("small_cnn", size=32, width=2)
     >>> model.output.shape
@@ -105,7 +107,8 @@ def describe(model: Any) -> dict[str, Any]:
     the beginning of the file's SHA-256. A model of one's own is described by its own name.
 
     Raises:
-        ArgumentError: the model does not take and give what the models of this library do.
+        ArgumentError: the model does not take and give what the models of this library do, or computes in
+            half precision.
 
     >>> describe(build("small_cnn", size=32, width=2))["options"]
     {'width': 2}
@@ -255,9 +258,23 @@ def _contract(model: Any) -> tuple[int, int]:
         shape, logits = tuple(inputs[0].shape), tuple(outputs[0].shape)
         square = len(shape) == 4 and shape[1] is not None and shape[1] == shape[2] and shape[3] == 1
         if square and inputs[0].dtype == "uint8" and len(logits) == 2 and logits[1] is not None:
+            _check_precision(model)
             return int(shape[1]), int(logits[1])
     raise ArgumentError(
         f"{getattr(model, 'name', type(model).__name__)!r} is no model of the form this library uses",
         "uint8 (size, size, 1) in, logits (classes) out, with layers named 'features' and 'logits'",
         "build it with models.build, or give a model of your own this form",
     )
+
+
+def _check_precision(model: Any) -> None:
+    """Refuse half precision: a classifier, its engines and its thresholds are said to be of float32."""
+    for layer in leaves(model):
+        computes = not isinstance(layer, layers.InputLayer)  # which has a type for it all the same
+        if computes and layer.compute_dtype in ("float16", "bfloat16"):
+            raise ArgumentError(
+                f"layer {layer.name} of {model.name} computes in {layer.compute_dtype}",
+                "float32 in every layer",
+                'call keras.config.set_dtype_policy("float32") before it is built; '
+                f'Recipe(precision="mixed_{layer.compute_dtype}") trains it in half precision',
+            )

@@ -1,12 +1,19 @@
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from mri_tumor.dataset.catalog import Catalog
 from mri_tumor.errors import ArgumentError
-from mri_tumor.models import builders
+from mri_tumor.manifest import Manifest
+from mri_tumor.models import Classifier, builders, train
 from mri_tumor.models.builders import build
+from mri_tumor.models.networks.copies import copy_of
+from mri_tumor.models.networks.ensemble import merge
+from mri_tumor.models.networks.file import load_network, save_network
+from mri_tumor.models.steps.precision import with_precision
 
 
 def pictures(count: int = 3, size: int = 32, seed: int = 0) -> np.ndarray:
@@ -247,3 +254,41 @@ def test_small_cnn_learns_four_patterns_in_a_few_steps() -> None:
     model.fit(images, labels, batch_size=16, epochs=10, verbose=0)
     found = np.argmax(model(images, training=False), axis=1)
     assert (found == labels).mean() > 0.9
+
+
+@pytest.fixture
+def half_precision() -> Iterator[None]:
+    """Let Keras build networks of half precision, as somebody's program may have told it to."""
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("half_precision")
+@pytest.mark.parametrize("name", ["small_cnn", "mobilenet_v2"])
+def test_half_precision_is_refused_where_a_network_is_built(name: str) -> None:
+    with pytest.raises(ArgumentError, match=r'computes in bfloat16.*set_dtype_policy\("float32"\)'):
+        build(name, size=32)
+
+
+def test_a_network_of_half_precision_is_refused_wherever_it_is_given(
+    make_manifest: Callable[..., Manifest], sides: tuple[Catalog, Catalog], tmp_path: Path
+) -> None:
+    network = with_precision(build("small_cnn", size=32, width=2), "mixed_float16")
+    save_network(network, tmp_path / "model.keras")
+    for given in (network, load_network(tmp_path / "model.keras")):
+        with pytest.raises(ArgumentError, match=r"small_cnn-width-2 computes in float16.*mixed_float16"):
+            Classifier(given, make_manifest())
+    with pytest.raises(ArgumentError, match="computes in float16"):
+        train(network, *sides, run_dir=tmp_path / "run")
+
+
+def test_networks_of_float32_stay_so_under_another_policy(
+    small: keras.Model, request: pytest.FixtureRequest
+) -> None:
+    pair = [small, build("small_cnn", size=32, width=2)]
+    expected = [np.asarray(one(pictures(), training=False)) for one in pair]
+    request.getfixturevalue("half_precision")
+    np.testing.assert_array_equal(copy_of(small)(pictures(), training=False), expected[0])
+    merged = merge(pair)
+    np.testing.assert_allclose(merged(pictures(), training=False), np.mean(expected, axis=0), atol=1e-6)

@@ -64,7 +64,7 @@ def _side_by_side(networks: Sequence[Any]) -> Any:
         member = keras.models.clone_model(inside, input_tensors=image, clone_function=_renamed(f"m{number}_"))
         put_weights(member, inside.get_weights())
         features.append(member.outputs[0])
-    joined = layers.Concatenate(name="features")(features)
+    joined = layers.Concatenate(dtype="float32", name="features")(features)
     logits = layers.Dense(networks[0].outputs[0].shape[1], dtype="float32", name="logits")(joined)
     merged = keras.Model(image, logits, name=f"{networks[0].name}-members-{len(networks)}")
     for layer in backbone(merged).layers:
