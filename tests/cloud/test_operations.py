@@ -18,7 +18,6 @@ from mri_tumor.manifest import Manifest
 from mri_tumor.models.deciding.conformal import METHODS
 from mri_tumor.models.networks.ensemble import merge
 from mri_tumor.models.novelty import Density
-from mri_tumor.models.steps.precision import with_precision
 
 SPECS = {
     "plain": {"crop": False, "window": None},
@@ -62,11 +61,6 @@ def test_every_way_to_decide_is_allowed(method: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_every_preprocessing_is_allowed(spec: dict, tmp_path: Path) -> None:
     assert refused(decided(tiny(), tta="none", **spec), tmp_path) == []
-
-
-@pytest.mark.parametrize("precision", ["mixed_bfloat16", "mixed_float16"])
-def test_half_precision_is_allowed(precision: str, tmp_path: Path) -> None:
-    assert refused(decided(with_precision(tiny(), precision)), tmp_path) == []
 
 
 def test_an_ensemble_is_allowed(tmp_path: Path) -> None:
