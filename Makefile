@@ -9,7 +9,7 @@ FAST := not slow and not realdata
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: demo test test-more test-all contract lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow benchmark-serving benchmark-inference
+.PHONY: demo test test-more test-all contract lint docs clean benchmark-dataset benchmark-phantoms benchmark-workflow benchmark-serving benchmark-inference benchmark-explanation
 
 demo: $(VENV)/.core ## the whole workflow on synthetic pictures
 	$(BIN)/python examples/full_workflow.py --out $(DEMO)
@@ -49,6 +49,9 @@ benchmark-serving: $(VENV)/.all ## the local endpoint beside the bare call and b
 
 benchmark-inference: $(VENV)/.all ## predict by every engine beside bare calls, Keras and torch
 	$(BIN)/python benchmarks/inference.py
+
+benchmark-explanation: $(VENV)/.all ## heat maps beside outlines drawn by hand, on real pictures
+	$(BIN)/python benchmarks/explanation.py
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(f"found Python {v[0]}.{v[1]}. Expected: 3.11 to 3.13. To do: make $(MAKECMDGOALS) PYTHON=python3.12") if not (3, 11) <= v <= (3, 13) else None'

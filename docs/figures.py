@@ -405,6 +405,42 @@ def novelty(style: Style) -> Figure:
     return drawn
 
 
+MAPS = (
+    *("layercam", "gradcam", "gradcam++", "occlusion", "layercam, last", "gradcam, last", "gradcam++, last"),
+    *("centre", "brightest", "mean outline", "random"),
+)
+MEASURES = {
+    "pointing": "hottest pixel inside, %",
+    "energy": "heat inside, %",
+    "overlap": "intersection over union, %",
+    "deletion": "probability left, % (lower is better)",
+}
+
+
+@figure(RESULTS / "explanation.csv")
+def heat(style: Style) -> Figure:
+    """Draw how well heat maps meet outlines, and what is left of the answer without what they show."""
+    found = {(row["map"], row["measure"]): row for row in rows("explanation.csv") if row["part"] == "all"}
+    drawn = Figure(figsize=(7.4, 7.2), layout="constrained")
+    for axes, (measure, label) in zip(
+        drawn.subplots(2, 2, sharey=True).ravel(), MEASURES.items(), strict=True
+    ):
+        for place, name in enumerate(MAPS):
+            row = found[name, measure]
+            value, low, high = (100 * float(row[key]) for key in ("value", "low", "high"))
+            colour = style.clean if place < 7 else style.neutral
+            axes.plot([low, high], [place, place], color=colour, linewidth=2, alpha=0.75)
+            axes.scatter([value], [place], color=colour, s=30, zorder=3)
+        axes.axhline(6.5, color=style.faint, linewidth=1)
+        axes.set_yticks(range(len(MAPS)), MAPS)
+        axes.set(xlabel=label, ylim=(len(MAPS) - 0.5, -0.5), xlim=(0, None))
+        axes.spines["left"].set_visible(False)
+        axes.tick_params(left=False)
+        axes.grid(axis="x", alpha=0.6, linewidth=0.7)
+        axes.set_axisbelow(True)
+    return drawn
+
+
 def _simulated(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the logits of a made-up network that is exactly as sure as it is right, and true classes."""
     rng = np.random.default_rng(0)

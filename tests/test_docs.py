@@ -319,6 +319,36 @@ def test_numbers_in_the_text_are_those_of_the_tables() -> None:
     assert f"and of .{errors_found[1]:02.0f}" in text.replace("\n", " ")
 
 
+def test_numbers_of_heat_maps_in_the_text_are_those_of_the_table() -> None:
+    with (ROOT / "benchmarks" / "results" / "explanation.csv").open(newline="", encoding="utf-8") as file:
+        table = {(row["map"], row["part"], row["measure"]): row for row in csv.DictReader(file)}
+
+    def share(name: str, part: str = "all", measure: str = "pointing", key: str = "value") -> str:
+        return f"{100 * float(table[name, part, measure][key]):.0f}"
+
+    text = " ".join(PAGES["concepts/heat_maps"].split())
+    ends = [share("layercam", key=key) for key in ("low", "high")]
+    row = table["layercam", "all", "pointing"]
+    for words in (
+        f"{row['n']} pictures from {row['blocks']} blocks",
+        f"lies inside in {share('layercam')} % of the pictures ({ends[0]} to {ends[1]})",
+        f"middle of the picture does in {share('centre')} %, the brightest spot in {share('brightest')} %",
+        f"heat as a whole {share('layercam', measure='energy')} % lies inside",
+        f"is inside in {share('layercam, last')} to {share('gradcam, last')} %",
+        f"Occlusion is inside in {share('occlusion')} %",
+        f"probability is .{share('occlusion', measure='deletion')} in the mean",
+        f"with LayerCAM's .{share('layercam', measure='deletion')}",
+        f"with noise .{share('random', measure='deletion')}",
+        f"brightest spot meets {share('brightest', 'meningioma')} %",
+        f"LayerCAM and Grad-CAM {share('layercam', 'meningioma')} %",
+        f"nothing meets more than {share('layercam', 'glioma')} %",
+    ):
+        assert words in text
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"inside the tumour in {share('layercam')} %" in readme
+    assert f"the middle of the picture does in {share('centre')} %" in readme
+
+
 # --- examples ---
 
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))

@@ -11,10 +11,9 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from mri_tumor.dataset.decoding import thread_count
 from mri_tumor.errors import MissingExtra
 from mri_tumor.models.engines.libraries import openvino
-from mri_tumor.models.engines.openvino_engine import Requests
+from mri_tumor.models.engines.openvino_engine import Requests, compiled
 from mri_tumor.models.engines.parity import feature_difference
 
 logger = logging.getLogger(__name__)
@@ -99,12 +98,6 @@ def tensorflow_look(backbone: Any, count: int) -> Look:
 def _openvino_look(plain: Look) -> Look:
     function: Any = plain.call
     ov = openvino()
-    options = {
-        "PERFORMANCE_HINT": "THROUGHPUT",
-        "INFERENCE_PRECISION_HINT": "f32",
-        "INFERENCE_NUM_THREADS": thread_count(),
-        "ENABLE_CPU_PINNING": False,
-    }
     model = ov.convert_model(function.get_concrete_function())
-    requests = Requests(ov.Core().compile_model(model, "CPU", options))
+    requests = Requests(compiled(ov.Core(), model, "THROUGHPUT", "float32"))
     return Look(expected_engine(), lambda images: requests(images)[0], requests.streams)

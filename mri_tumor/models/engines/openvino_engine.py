@@ -64,14 +64,26 @@ class OpenVINOEngine:
         return _Named(self._compile("THROUGHPUT"))
 
     def _compile(self, hint: str) -> Any:
-        options = {
-            "PERFORMANCE_HINT": hint,
-            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
-            "INFERENCE_NUM_THREADS": thread_count(),
-            # Two processes that each hold on to the same cores would wait for each other.
-            "ENABLE_CPU_PINNING": False,
-        }
-        return self._core.compile_model(self._model, "CPU", options)
+        return compiled(self._core, self._model, hint, self.precision)
+
+
+def compiled(core: Any, model: Any, hint: str, precision: str) -> Any:
+    """Return a model, compiled for this processor.
+
+    Args:
+        core: OpenVINO's.
+        model: to compile.
+        hint: `"LATENCY"`, one picture by all cores together; or `"THROUGHPUT"`, many beside each other.
+        precision: as it was written with.
+    """
+    options = {
+        "PERFORMANCE_HINT": hint,
+        "INFERENCE_PRECISION_HINT": _HINTS[precision],
+        "INFERENCE_NUM_THREADS": thread_count(),
+        # Two processes that each hold on to the same cores would wait for each other.
+        "ENABLE_CPU_PINNING": False,
+    }
+    return core.compile_model(model, "CPU", options)
 
 
 def computes(precision: str) -> bool:
