@@ -32,7 +32,7 @@ from mri_tumor.progress import to_console
 parser = argparse.ArgumentParser(description="What speaks for a class in a picture, and how far to trust it.")
 parser.add_argument("--data", type=Path, help="folder with Training/ and Testing/; without it: phantoms")
 parser.add_argument("--weights", type=Path, help="ImageNet weights of MobileNetV2, without its top")
-parser.add_argument("--per-class", type=int, default=110, help="phantoms a class")
+parser.add_argument("--per-class", type=int, default=90, help="phantoms a class")
 parser.add_argument("--seed", type=int, default=0, help="the seed of everything that is drawn")
 parser.add_argument("--out", type=Path, default=Path("explain"), help="where everything goes")
 arguments = parser.parse_args()
@@ -56,7 +56,7 @@ if arguments.weights:
     recipe = models.Recipe.preset("fast", seed=seed)
 else:
     network = models.build("small_cnn", size=64, width=8)
-    recipe = models.Recipe(epochs=14, batch_size=16, learning_rate=3e-3, lr_patience=6, seed=seed)
+    recipe = models.Recipe(epochs=10, batch_size=16, learning_rate=3e-3, lr_patience=6, seed=seed)
 classifier = models.train(network, train, validation, recipe=recipe, run_dir=out / "run")
 # Of a copy of a training picture the network knows the answer: it is left out.
 testing = pictures.select(split="Testing", where=lambda one: one.id not in audit.leaked_ids)
@@ -128,7 +128,7 @@ def with_outline(label: str, patient: int) -> tuple[np.ndarray, np.ndarray]:
 
 known = {}
 for label in ("glioma", "meningioma"):
-    made = [with_outline(label, 2_000_000 + number) for number in range(16)]
+    made = [with_outline(label, 2_000_000 + number) for number in range(10)]
     known[label] = [(image, outline) for image, outline in made if outline.sum() > 20]
 outlines = [outline for pairs in known.values() for _, outline in pairs]
 size = classifier.preprocess.size
