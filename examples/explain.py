@@ -107,6 +107,7 @@ compared = plots.heat_maps(
     list(ways),
     columns=2,
     caption=f"What speaks for {tumour.label}",
+    note=looks[0].notice,
 )
 plots.save(compared, out / "four_ways.png")
 

@@ -31,7 +31,13 @@ def to_console() -> None:
         top.propagate = False
 
 
-def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[T]:
+def _one(_: object) -> int:
+    return 1
+
+
+def track(
+    items: Iterable[T], doing: str, total: int | None = None, *, count: Callable[[T], int] = _one
+) -> Iterator[T]:
     """Yield `items` and show how far the work is.
 
     On a terminal a bar on standard error; elsewhere (a log file, CloudWatch, CI) a log line every ten seconds
@@ -41,26 +47,31 @@ def track(items: Iterable[T], doing: str, total: int | None = None) -> Iterator[
         items: what is worked through.
         doing: what is done with them, as in `"reading pictures"`.
         total: how many there are, when `len(items)` does not say it.
+        count: how many an item stands for, such as the pictures of a batch.
     """
     if total is None and isinstance(items, Sized):
         total = len(items)
-    return _bar(items, doing, total) if sys.stderr.isatty() else _lines(items, doing, total)
+    return (_bar if sys.stderr.isatty() else _lines)(items, doing, total, count)
 
 
-def _bar(items: Iterable[T], doing: str, total: int | None) -> Iterator[T]:
+def _bar(items: Iterable[T], doing: str, total: int | None, count: Callable[[T], int]) -> Iterator[T]:
     # rich is not in SageMaker's training image, where standard error is never a terminal.
     from rich.console import Console
-    from rich.progress import track as rich_track
+    from rich.progress import Progress
 
-    yield from rich_track(items, doing, total=total, console=Console(stderr=True), transient=True)
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(doing, total=total)
+        for item in items:
+            yield item
+            bar.advance(task, count(item))
 
 
-def _lines(items: Iterable[T], doing: str, total: int | None) -> Iterator[T]:
+def _lines(items: Iterable[T], doing: str, total: int | None, count: Callable[[T], int]) -> Iterator[T]:
     start = last = time.monotonic()
     done = 0
     for item in items:
         yield item
-        done += 1
+        done += count(item)
         now = time.monotonic()
         if now - last >= _SECONDS_BETWEEN_LINES:
             last = now

@@ -18,6 +18,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mri_tumor
 from mri_tumor import cloud, dataset, errors, labels, models
@@ -347,6 +349,30 @@ def test_numbers_of_heat_maps_in_the_text_are_those_of_the_table() -> None:
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
     assert f"inside the tumour in {share('layercam')} %" in readme
     assert f"the middle of the picture does in {share('centre')} %" in readme
+
+
+@settings(max_examples=60)
+@given(
+    shape=st.tuples(st.integers(1, 260), st.integers(1, 260)),
+    seed=st.integers(0, 2**32 - 1),
+    size=st.sampled_from([1, 32, 97, 224]),
+    crop=st.booleans(),
+    window=st.sampled_from([None, 1, 95, 100]),
+    fit=st.sampled_from(["stretch", "letterbox"]),
+)
+def test_the_twin_for_other_programs_gives_the_same_pixels(
+    shape: tuple[int, int], seed: int, size: int, crop: bool, window: int | None, fit: str
+) -> None:
+    code = re.search(r"## In another program.*?```python\n(.+?)```", PAGES["how_to/preprocessing"], re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {}
+    exec(code.group(1), names)
+    rng = np.random.default_rng(seed)
+    picture = cv2.GaussianBlur(rng.normal(60, 90, shape), (0, 0), float(rng.uniform(0.5, 9)))
+    picture = (picture * (rng.random(shape) < rng.uniform(0.5, 1))).clip(0, 255).astype(np.uint8)
+    picture[rng.integers(0, shape[0]) :: 7] //= 9  # dark rows, over some of which a run goes on
+    spec = dataset.Preprocess(size=size, crop=crop, window=window, fit=fit)
+    np.testing.assert_array_equal(names["prepare"](picture, spec.to_dict()), spec(picture))
 
 
 # --- examples ---

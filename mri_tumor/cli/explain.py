@@ -25,7 +25,7 @@ _COLUMNS = (
 
 def explain(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder: of classes, or of shards.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder of pictures or of shards.")],
     output: Annotated[Path, typer.Argument(help="The folder that is made: pictures and a table.")],
     method: Annotated[
         str, typer.Option(help="layercam, gradcam, gradcam++ or occlusion, which takes 100 times as long.")
@@ -44,7 +44,7 @@ def explain(
     """
     check_replaceable(output, _strange)
     classifier = models.Classifier.load(model, engine=engine)
-    given = pictures_of(images, classifier)
+    given = pictures_of(images)
     with whole_folder(output) as folder:
         # One by one: each explanation holds its picture and its heat.
         count = write(classifier.explanations(given, method=method, target=target, layer=layer), folder)
@@ -100,9 +100,17 @@ def _row(one: "models.Explanation", name: str) -> dict[str, object]:
 
 
 def _title(one: "models.Explanation") -> str:
+    """Return which class is explained, and what the classifier answers."""
     said = one.prediction
-    text = f"{display_name(one.label)}: {one.probability:.0%}"
-    return f"{text} (no answer: {said.reason})" if said.abstained else text
+    answer = f"no answer ({said.reason})" if said.label is None else f"answer: {display_name(said.label)}"
+    return f"For {display_name(one.label).lower()} ({_share(one.probability)}); {answer}"
+
+
+def _share(probability: float) -> str:
+    """Return a probability that is neither 0 nor 1 as no 0 % and no 100 % either."""
+    if 0.995 <= probability < 1:
+        return ">99%"
+    return "<1%" if 0 < probability < 0.005 else f"{probability:.0%}"
 
 
 def _file_name(name: str) -> str:

@@ -10,6 +10,7 @@ import typer
 
 from mri_tumor import dataset, models
 from mri_tumor.cli.dataset import Groups
+from mri_tumor.dataset.folders import pictures_below
 from mri_tumor.errors import ArgumentError
 from mri_tumor.files import write_text
 from mri_tumor.labels import NOTICE
@@ -112,7 +113,7 @@ def calibrate(
 
 def predict(
     model: Model,
-    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder: of classes, or of shards.")],
+    images: Annotated[list[Path], typer.Argument(help="Pictures, or one folder of pictures or of shards.")],
     json_lines: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     engine: Engine = "auto",
     precision: Annotated[
@@ -120,15 +121,17 @@ def predict(
     ] = None,
     pictures: Annotated[
         Path | None,
-        typer.Option(help="Class folders or shards to check a precision by, and int8 to calibrate; once."),
+        typer.Option(
+            help="A folder of pictures or shards to check a precision by, and int8 to calibrate; once."
+        ),
     ] = None,
 ) -> None:
     """Predict pictures; a table as CSV on standard output."""
     classifier = models.Classifier.load(model)
     if engine != "tensorflow" or precision is not None:
-        checked = None if pictures is None else pictures_of([pictures], classifier)
+        checked = None if pictures is None else pictures_of([pictures])
         classifier = models.Classifier.load(model, engine=engine, precision=precision, pictures=checked)
-    predictions = classifier.predict(pictures_of(images, classifier))
+    predictions = classifier.predict(pictures_of(images))
     if json_lines:
         for prediction in predictions:
             typer.echo(json.dumps(prediction.to_dict()))
@@ -140,13 +143,23 @@ def predict(
     typer.echo(NOTICE, err=True)
 
 
-def pictures_of(paths: list[Path], classifier: "models.Classifier") -> Any:
-    """Return what paths on the command line stand for: files, a folder of shards, or class folders."""
-    if len(paths) > 1:
-        return paths
-    (path,) = paths
-    folder = path.is_dir() and not (path / MANIFEST).is_file()
-    return dataset.scan(path, classifier.labels) if folder else path
+def pictures_of(paths: list[Path]) -> Any:
+    """Return what paths on the command line stand for: files, a folder of shards, or all pictures below one.
+
+    Raises:
+        ArgumentError: a folder holds no picture.
+    """
+    if len(paths) > 1 or not paths[0].is_dir() or (paths[0] / MANIFEST).is_file():
+        return paths if len(paths) > 1 else paths[0]
+    found = pictures_below(paths[0])
+    if not found:
+        inside = [str(one.parent) for one in sorted(paths[0].glob(f"*/{MANIFEST}"))]
+        raise ArgumentError(
+            f"{paths[0]} holds no picture",
+            "pictures, in folders or not, or the folder of one set of shards",
+            f"pass one of {', '.join(inside)}" if inside else "check the folder",
+        )
+    return found
 
 
 def _row(prediction: "models.Prediction", labels: tuple[str, ...]) -> list[str]:
@@ -176,12 +189,12 @@ def export(
     ] = "float32",
     pictures: Annotated[
         Path | None,
-        typer.Option(help="Class folders or shards to measure by, and for int8 to calibrate by."),
+        typer.Option(help="A folder of pictures or shards to measure by, and for int8 to calibrate by."),
     ] = None,
 ) -> None:
     """Export a classifier for a server, and say how far what was written lies from it."""
     classifier = models.Classifier.load(model)
-    measured = None if pictures is None else pictures_of([pictures], classifier)
+    measured = None if pictures is None else pictures_of([pictures])
     report = classifier.export(directory, form, precision=precision, pictures=measured)
     typer.echo(report.summary())
     typer.echo(f"{directory}: exported as {form}")

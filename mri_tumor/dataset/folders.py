@@ -60,6 +60,15 @@ def find_pictures(root: Path, classes: Sequence[str]) -> list[Found]:
     return sorted(found, key=lambda item: item.id)
 
 
+def pictures_below(folder: Path) -> list[Path]:
+    """Return all pictures in a folder and the folders in it, whatever these are called, sorted.
+
+    Raises:
+        CatalogError: a folder cannot be listed.
+    """
+    return sorted(_pictures(folder, ()))
+
+
 def _find_classes(root: Path, place: Path, split: str | None, classes: Sequence[str]) -> Iterator[Found]:
     labels = {folder: label_of(folder.name, classes) for folder in _folders(place)}
     unknown = [folder.name for folder, label in labels.items() if label is None]

@@ -215,12 +215,12 @@ class Classifier:
         return Observed(tuple(names), logits, features)
 
     def _batches(self, images: Any, batch_size: int, doing: str) -> Iterator[tuple[list[str], np.ndarray]]:
-        """Return the preprocessed batches of what was given; more than one are counted as they come."""
+        """Return the preprocessed batches of what was given; the pictures of more than one are counted."""
         found = batches(images, self.preprocess, batch_size=batch_size)
         count = count_of(images)
         if count is not None and count <= batch_size:
             return found
-        return track(found, doing, None if count is None else -(-count // batch_size))
+        return track(found, doing, count, count=lambda batch: len(batch[0]))
 
     @property
     def engine(self) -> Engine:

@@ -1,5 +1,6 @@
 import csv
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -67,12 +68,29 @@ def test_shards_a_class_and_a_layer(
     assert {(row["explained"], row["method"], row["layer"]) for row in rows} == {("none", "gradcam", "last")}
 
 
-def test_class_folders(
+def test_a_folder_of_class_folders(
     run: Callable[..., tuple], model: Path, make_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     folder = make_folder(per_class=1)
     assert run("explain", model, folder, tmp_path / "out", "--engine", "tensorflow")[0] == 0
-    assert [row["id"] for row in table(tmp_path / "out")] == list(dataset.scan(folder).ids)
+    expected = sorted(folder.rglob("*.png"))
+    assert [row["id"] for row in table(tmp_path / "out")] == list(map(str, expected))
+
+
+def test_any_folder_of_pictures(
+    run: Callable[..., tuple], model: Path, pictures: list[Path], tmp_path: Path
+) -> None:
+    loose = tmp_path / "loose"
+    (loose / "more").mkdir(parents=True)
+    shutil.copy(pictures[0], loose / "b.png")
+    shutil.copy(pictures[1], loose / "more" / "a.png")
+    assert run("explain", model, loose, tmp_path / "out", "--engine", "tensorflow")[0] == 0
+    assert [Path(row["id"]).name for row in table(tmp_path / "out")] == ["b.png", "a.png"]
+    (tmp_path / "empty").mkdir()
+    code, _, error = run("explain", model, tmp_path / "empty", tmp_path / "none")
+    assert code == 1
+    assert "holds no picture" in " ".join(error.split())
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("name", [b"a$_$b.png", b"x\xff.png"])

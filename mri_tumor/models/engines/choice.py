@@ -83,10 +83,11 @@ def _check_names(name: Any, precision: Any) -> None:
         raise ArgumentError(f"there is no engine {name!r}", f"one of {known}", "correct the name")
     known_precisions = FORMATS[name].precisions if name in _LIBRARY else ("float32",)
     if precision is not None and precision not in known_precisions:
+        have = [one for one in _LIBRARY if precision in FORMATS[one].precisions]
         raise ArgumentError(
             f"{name or 'tensorflow'} with precision {precision!r}",
             f"one of {', '.join(known_precisions)}",
-            "pass another precision, or the engine that has it",
+            f"pass another precision, or one of the engines that have it: {', '.join(have) or 'none'}",
         )
 
 
@@ -123,6 +124,8 @@ def _made(subject: Subject, name: str, precision: str, pictures: Any) -> Engine:
     if kept is None:
         with tempfile.TemporaryDirectory(prefix="mri_tumor-engine-") as temporary:
             kept = _built(subject, name, precision, pictures, Path(temporary))
+            if not _agrees(kept):
+                store.forget(key)  # what other pictures did not show
             _check_agreement(kept)
             store.put(key, Path(temporary), kept)
     _check_agreement(kept)
@@ -134,7 +137,7 @@ def _built(subject: Subject, name: str, precision: str, pictures: Any, folder: P
         raise ArgumentError(
             f"{name} in {precision} without pictures",
             "some of those that the classifier is for: what a precision does shows on no phantom",
-            "pass pictures=, such as the validation Catalog",
+            "pass pictures=, such as the validation Catalog; on the command line --pictures FOLDER",
         )
     if pictures is None:
         sample = Sample(phantoms(subject.preprocess, _CHECKED), drawn=True)
@@ -145,9 +148,13 @@ def _built(subject: Subject, name: str, precision: str, pictures: Any, folder: P
     return Kept(engine, compare(expected, answers(engine, sample.pictures)), sample.origin)
 
 
+def _agrees(kept: Kept) -> bool:
+    return kept.parity.same if kept.engine.precision == "float32" else kept.parity.agree
+
+
 def _check_agreement(kept: Kept) -> None:
     engine, parity = kept.engine, kept.parity
-    if not (parity.same if engine.precision == "float32" else parity.agree):
+    if not _agrees(kept):
         raise EngineError(
             f"{engine.name} in {engine.precision} does not say what the network says ({parity.text()}; "
             f"measured on {kept.measured_on})",

@@ -60,7 +60,7 @@ def sample_of(images: Any, preprocess: Preprocess, *, calibrating: bool) -> Samp
         raise ArgumentError(
             "int8 without pictures",
             "some of those that the classifier is for: their ranges are what int8 is calibrated by",
-            "pass pictures=, such as the training Catalog",
+            "pass pictures=, such as the training Catalog; on the command line --pictures FOLDER",
         )
     if images is None:
         return Sample(phantoms(preprocess), drawn=True)
@@ -82,10 +82,12 @@ def phantoms(preprocess: Preprocess, count: int = DRAWN) -> NDArray[np.uint8]:
 
 def _spread(images: Any, preprocess: Preprocess) -> NDArray[np.uint8]:
     """Return at most `MOST` pictures, evenly spread over all; those of a list or Catalog alone are read."""
-    if isinstance(images, Catalog) and len(images) > MOST:
-        images = images.select(ids=images.ids[:: -(-len(images) // MOST)])
-    elif isinstance(images, list | tuple) and len(images) > MOST:
-        images = images[:: -(-len(images) // MOST)]
+    if isinstance(images, Catalog | list | tuple) and len(images) > MOST:
+        chosen = np.linspace(0, len(images) - 1, MOST).round().astype(int).tolist()
+        if isinstance(images, Catalog):
+            images = images.select(ids=[images.ids[place] for place in chosen])
+        else:
+            images = [images[place] for place in chosen]
     kept: list[NDArray[np.uint8]] = []
     step = 1
     place = 0

@@ -88,6 +88,11 @@ class Store:
         except OSError as error:
             logger.info("the engine is not kept (%s): it is made anew at the next loading", error)
 
+    def forget(self, key: dict[str, Any]) -> None:
+        """Remove what is kept under a key, as far as that is possible."""
+        if (place := self._place(key)) is not None:
+            shutil.rmtree(place, ignore_errors=True)
+
     def _place(self, key: dict[str, Any]) -> Path | None:
         # A link would lead out of the classifier's folder.
         if self._folder is None or self._folder.is_symlink():

@@ -46,6 +46,9 @@ class Explanation:
     layer: str | None = None
     notice: str = NOTICE
 
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.id}: {self.label} {self.probability:.3f}, {self.method}>"
+
     @property
     def id(self) -> str:
         """The picture's id."""

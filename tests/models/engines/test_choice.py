@@ -25,6 +25,7 @@ from mri_tumor.models.engines import choice, store
 from mri_tumor.models.engines.engine import Outputs
 from mri_tumor.models.engines.formats import FORMATS
 from mri_tumor.models.engines.openvino_engine import OpenVINOEngine, computes
+from mri_tumor.models.engines.parity import compare
 
 from .conftest import light, needs
 
@@ -321,6 +322,18 @@ def test_int8_needs_pictures_once_and_must_agree(
     assert loaded.engine.precision == "int8"
     again = Classifier.load(tmp_path, engine="openvino", precision="int8")
     assert again.predict(light(3)) == loaded.predict(light(3))
+
+
+@needs("openvino")
+def test_what_is_refused_on_some_pictures_is_not_kept_from_others(
+    saved: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Classifier.load(saved, engine="openvino", pictures=light(30))
+    assert kept(saved)
+    monkeypatch.setattr(choice, "compare", lambda *found: replace(compare(*found), labels=0))
+    with pytest.raises(EngineError, match="labels 0 of 30"):
+        Classifier.load(saved, engine="openvino", pictures=light(30))
+    assert not kept(saved)
 
 
 @needs("openvino", "nncf")

@@ -49,8 +49,8 @@ def test_many_pictures_are_thinned_out_evenly(count: int) -> None:
 
 def test_of_many_files_only_those_that_count_are_read(make_folder: Callable[..., Path]) -> None:
     (path, *_) = sorted(make_folder(per_class=1).rglob("*.png"))
-    paths = [path if place % 2 == 0 else path.with_name("missing.png") for place in range(MOST + 2)]
-    assert len(sample_of(paths, SPEC, calibrating=False).pictures) == MOST // 2 + 1
+    paths = [path if place % 3 == 0 else path.with_name("missing.png") for place in range(3 * MOST - 2)]
+    assert len(sample_of(paths, SPEC, calibrating=False).pictures) == MOST
 
 
 @pytest.mark.parametrize("count", [20, 101, 700])
