@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mri_tumor.errors import MissingExtra
 from mri_tumor.models.engines.libraries import openvino
 from mri_tumor.models.engines.openvino_engine import Requests, compiled
+from mri_tumor.models.engines.openvino_format import converted
 from mri_tumor.models.engines.parity import feature_difference
 
 logger = logging.getLogger(__name__)
@@ -97,7 +98,6 @@ def tensorflow_look(backbone: Any, count: int) -> Look:
 
 def _openvino_look(plain: Look) -> Look:
     function: Any = plain.call
-    ov = openvino()
-    model = ov.convert_model(function.get_concrete_function())
-    requests = Requests(compiled(ov.Core(), model, "THROUGHPUT", "float32"))
+    model = converted(function.get_concrete_function())
+    requests = Requests(compiled(openvino().Core(), model, "THROUGHPUT", "float32"))
     return Look(expected_engine(), lambda images: requests(images)[0], requests.streams)

@@ -1,8 +1,5 @@
 """From TensorFlow's graph to ONNX's, with what the converter needs to be told."""
 
-import contextlib
-import logging
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -10,6 +7,7 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 
 from mri_tumor.models.engines.frozen import INPUT, Frozen
 from mri_tumor.models.engines.libraries import onnx
+from mri_tumor.models.engines.quiet import quiet
 
 _OPSET = 17
 _MARKS = ("_XlaMustCompile", "_noinline")
@@ -27,7 +25,8 @@ def onnx_model(frozen: Frozen) -> Any:
     function = convert_variables_to_constants_v2(frozen.concrete)
     inputs, outputs = ([tensor.name for tensor in part] for part in (function.inputs, function.outputs))
     names = sorted(frozen.concrete.structured_outputs)
-    with _quiet("tf2onnx", "tensorflow"):
+    # The converter shows a traceback of each improvement that it does without.
+    with quiet("tf2onnx", "tensorflow"):
         model, _ = converter.convert.from_graph_def(
             _one_piece(function.graph.as_graph_def()),
             input_names=inputs,
@@ -37,20 +36,6 @@ def onnx_model(frozen: Frozen) -> Any:
             opset=_OPSET,
         )
     return model
-
-
-@contextlib.contextmanager
-def _quiet(*names: str) -> Iterator[None]:
-    """Keep loggers silent: the converter shows a traceback of each improvement that it does without."""
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [one.level for one in loggers]
-    for one in loggers:
-        one.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        for one, level in zip(loggers, levels, strict=True):
-            one.setLevel(level)
 
 
 def _one_piece(graph: Any) -> Any:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mri_tumor.models.engines.frozen import OBSERVED, Frozen, one_by_one
 from mri_tumor.models.engines.libraries import nncf, openvino
+from mri_tumor.models.engines.quiet import quiet
 
 FILE = "model.xml"
 WEIGHTS = "model.bin"
@@ -32,13 +33,23 @@ def write_openvino(
     Raises:
         MissingExtra: OpenVINO, or for int8 NNCF, is not installed.
     """
-    ov = openvino()
-    model = ov.convert_model(frozen.concrete)
+    ov, model = openvino(), converted(frozen.concrete)
     _name_outputs(model, set(frozen.concrete.structured_outputs))
     if calibration is not None:
         model = _quantised(model, calibration)
     _forget_origin(model)
     ov.save_model(model, folder / FILE, compress_to_fp16=precision == "float16")
+
+
+def converted(function: Any) -> Any:
+    """Return OpenVINO's model of one of TensorFlow's functions, for one shape of its argument.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed.
+    """
+    ov = openvino()
+    with quiet():
+        return ov.convert_model(function)
 
 
 def _name_outputs(model: Any, names: set[str]) -> None:

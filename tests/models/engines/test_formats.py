@@ -1,6 +1,7 @@
 """Every format says what the classifier says, of any number of pictures, and its report tells the truth."""
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -137,9 +138,11 @@ def test_a_layer_that_the_format_does_not_know(
     x = keras.layers.GlobalAveragePooling2D(name="features")(Odd()(keras.layers.Rescaling(1 / 255)(image)))
     network = keras.Model(image, keras.layers.Dense(4, name="logits")(x), name="odd")
     classifier = Classifier(network, make_manifest())
+    level = logging.getLogger().level
     with pytest.raises(EngineError, match=f"odd cannot be had as {form}"):
         classifier.export(tmp_path / "out", form, pictures=light(4))
     assert not list(tmp_path.iterdir())
+    assert logging.getLogger().level == level
 
 
 @pytest.mark.parametrize(
