@@ -13,13 +13,17 @@ def state() -> tuple:
 
 
 def test_a_converter_that_fails_leaves_the_logging_as_it_was() -> None:
-    before, root = state(), logging.getLogger()
-    with pytest.raises(ZeroDivisionError), quiet("a.tool"):
+    def fail() -> None:
         assert not logging.getLogger("a.tool").isEnabledFor(logging.ERROR)
+        root = logging.getLogger()
         root.setLevel(logging.ERROR)
         root.addFilter(lambda record: False)
         root.addHandler(logging.NullHandler())
         raise ZeroDivisionError
+
+    before = state()
+    with pytest.raises(ZeroDivisionError), quiet("a.tool"):
+        fail()
     assert state() == before
 
 
