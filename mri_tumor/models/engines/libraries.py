@@ -29,7 +29,7 @@ def onnxruntime(module: str = "") -> Any:
 
 
 def onnx(module: str = "onnx") -> Any:
-    """Return what writes ONNX: `"onnx"` or `"tf2onnx"`; raises MissingExtra where it is not installed."""
+    """Return `onnx`, `tf2onnx` or a module in it; raises MissingExtra where it is not installed."""
     return load_extra(module, "export", "ONNX")
 
 

@@ -1,8 +1,11 @@
 """From TensorFlow's graph to ONNX's, with what the converter needs to be told."""
 
+import gc
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from mri_tumor.models.engines.frozen import INPUT, Frozen
@@ -20,22 +23,56 @@ def onnx_model(frozen: Frozen) -> Any:
     Raises:
         MissingExtra: the converter is not installed.
     """
-    converter = onnx("tf2onnx")
+    onnx("tf2onnx")
     # The network's own constants, such as those of a normalisation, are inputs of its graph before that.
     function = convert_variables_to_constants_v2(frozen.concrete)
     inputs, outputs = ([tensor.name for tensor in part] for part in (function.inputs, function.outputs))
-    names = sorted(frozen.concrete.structured_outputs)
+    names = dict(zip([*inputs, *outputs], [INPUT, *sorted(frozen.concrete.structured_outputs)], strict=True))
     # The converter shows a traceback of each improvement that it does without.
     with quiet("tf2onnx", "tensorflow"):
-        model, _ = converter.convert.from_graph_def(
-            _one_piece(function.graph.as_graph_def()),
+        graph = _translated(_one_piece(function.graph.as_graph_def()), inputs, outputs, names)
+        return _improved(graph).make_model(frozen.name)
+
+
+def _translated(definition: Any, inputs: list[str], outputs: list[str], names: dict[str, str]) -> Any:
+    with tf.Graph().as_default():
+        definition = onnx("tf2onnx.tf_loader").tf_optimize(inputs, outputs, definition)
+    with tf.Graph().as_default() as graph:
+        tf.import_graph_def(definition, name="")
+        return onnx("tf2onnx.tfonnx").process_tf_graph(
+            graph,
             input_names=inputs,
             output_names=outputs,
-            tensors_to_rename=dict(zip([*inputs, *outputs], [INPUT, *names], strict=True)),
+            tensors_to_rename=names,
             custom_op_handlers={"Erfc": (_erfc, [])},
             opset=_OPSET,
         )
-    return model
+
+
+def _improved(graph: Any) -> Any:
+    """Leave out what need not be computed, above all most of the changes of the order of axes.
+
+    Each improvement is made in a copy of the graph with all its weights, and the graph before it lives on
+    until it is collected: 55 million weights came to 14 GB where Python was left to choose when.
+    """
+    tool = onnx("tf2onnx.optimizer")
+
+    def collected(improvement: Callable[[], Any]) -> Callable[[], Any]:
+        def start() -> Any:
+            gc.collect()
+            return improvement()
+
+        return start
+
+    useful = (
+        tool.TransposeOptimizer,
+        tool.ConstFoldOptimizer,
+        tool.MergeDuplicatedNodesOptimizer,
+        tool.ReshapeOptimizer,
+        tool.IdentityOptimizer,
+        tool.BackToBackOptimizer,
+    )
+    return tool.optimize_graph(graph, optimizers={one.__name__: collected(one) for one in useful})
 
 
 def _one_piece(graph: Any) -> Any:

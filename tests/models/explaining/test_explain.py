@@ -313,7 +313,8 @@ def test_every_network_can_be_explained(make_classifier: Make, name: str, method
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [one for one in available() if one not in QUICK])
 def test_every_network_can_be_asked_by_occlusion(make_classifier: Make, name: str) -> None:
-    found = make_classifier(size=96, name=name).explain(pictures(1, size=96), method="occlusion")
+    found = make_classifier(size=96, name=name).explain(pictures(2, size=96)[1:], method="occlusion")
+    # The second: of the first no part speaks for the answer that mobilenet_v2 happens to give.
     assert heats(found).max() == 1
 
 
