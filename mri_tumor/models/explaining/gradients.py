@@ -4,7 +4,8 @@ The score that is explained is the logit of a class less the mean of all logits.
 logits changes no probability, so what a picture does to all of them alike is evidence for none.
 
 The features are pooled at several depths. The last maps know most and have cells of 32 pixels, the early ones
-show where things end. So the heat of each depth is brought to its own maximum, and they are added up.
+show where things end. So the heat of each depth, put where its cells look, is brought to its own maximum, and
+they are added up.
 """
 
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from mri_tumor.errors import ArgumentError
 from mri_tumor.models.engines.buckets import buckets
 from mri_tumor.models.engines.tensorflow_engine import pictures_a_call
+from mri_tumor.models.explaining.centres import to_pixels
 from mri_tumor.models.explaining.maps import functional, layer_map, pooled_maps
 
 Heat = NDArray[np.float32]
@@ -42,8 +44,8 @@ class GradientHeat:
         network = functional(network)
         maps = pooled_maps(network) if layer is None else [layer_map(network, layer)]
         self._maps = keras.Model(network.inputs[0], [network.outputs[0], *maps])
+        self._to_pixels = to_pixels(network, maps)
         self._rule, self._mirrored, self._layer = RULES[method], tta == "mirror", layer
-        self._size = int(network.inputs[0].shape[1])
         pictures = tf.TensorSpec((None, *network.inputs[0].shape[1:]), tf.uint8)
         function = tf.function(self._heat, [pictures, tf.TensorSpec((None,), tf.int32)], autograph=False)
         self._compiled = function.get_concrete_function()
@@ -65,10 +67,13 @@ class GradientHeat:
         count = tf.shape(images)[0]
         if self._mirrored:
             images, targets = tf.concat([images, images[:, :, ::-1]], 0), tf.concat([targets, targets], 0)
-        parts = self._parts(images, targets)
+        parts = [
+            tf.matmul(tf.matmul(rows, part), columns, transpose_b=True)
+            for part, (rows, columns) in zip(self._parts(images, targets), self._to_pixels, strict=True)
+        ]
         if self._mirrored:
             parts = [(part[:count] + part[count:, :, ::-1]) / 2 for part in parts]
-        return tf.add_n([self._spread(part) for part in parts]) / len(parts)
+        return tf.add_n([_up_to_one(part) for part in parts]) / len(parts)
 
     def _parts(self, images: Any, targets: Any) -> list[Any]:
         """Return what speaks for the classes in each map: float32 (n, h, w), not below 0."""
@@ -87,10 +92,10 @@ class GradientHeat:
             for values, gradient in zip(maps, gradients, strict=True)
         ]
 
-    def _spread(self, part: Any) -> Any:
-        """Return one map's heat at the picture's size, (n, size, size), its maximum 1."""
-        heat = tf.image.resize(part[..., tf.newaxis], (self._size, self._size))[..., 0]
-        return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
+
+def _up_to_one(heat: Any) -> Any:
+    """Return heat (n, size, size) whose maximum is 1, unless there is none."""
+    return tf.math.divide_no_nan(heat, tf.reduce_max(heat, axis=(1, 2), keepdims=True))
 
 
 def _gradcam(values: Any, gradient: Any) -> Any:

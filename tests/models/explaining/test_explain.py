@@ -168,8 +168,10 @@ def test_grad_cam_of_the_last_map_is_what_its_paper_says(make_classifier: Make) 
     channels = values.shape[-1]
     weight = (kernel[:channels] + kernel[channels:]) / values[..., 0].size
     coarse = np.maximum(values @ weight, 0)
-    fine = cv2.resize(coarse, (32, 32), interpolation=cv2.INTER_LINEAR)
-    np.testing.assert_allclose(one.heat, fine / fine.max(), atol=1e-4)
+    cells = one.heat[
+        8::16, 8::16
+    ]  # where the four of them look: each halving pads at the bottom and the right
+    np.testing.assert_allclose(cells, coarse / coarse.max(), atol=1e-4)
 
 
 @pytest.mark.parametrize(
