@@ -326,7 +326,11 @@ def test_numbers_of_heat_maps_in_the_text_are_those_of_the_table() -> None:
         table = {(row["map"], row["part"], row["measure"]): row for row in csv.DictReader(file)}
 
     def share(name: str, part: str = "all", measure: str = "pointing", key: str = "value") -> str:
-        return f"{100 * float(table[name, part, measure][key]):.0f}"
+        return str(round(100 * float(table[name, part, measure][key])))
+
+    def points(other: str) -> str:
+        value, low, high = (share("layercam", key=f"over_{other}{end}") for end in ("", "_low", "_high"))
+        return f"{value} points, {low} to {high}"
 
     text = " ".join(PAGES["concepts/heat_maps"].split())
     ends = [share("layercam", key=key) for key in ("low", "high")]
@@ -335,14 +339,14 @@ def test_numbers_of_heat_maps_in_the_text_are_those_of_the_table() -> None:
         f"{row['n']} pictures from {row['blocks']} blocks",
         f"lies inside in {share('layercam')} % of the pictures ({ends[0]} to {ends[1]})",
         f"middle of the picture does in {share('centre')} %, the brightest spot in {share('brightest')} %",
+        f"beyond doubt ({points('centre')}; {points('brightest')})",
         f"heat as a whole {share('layercam', measure='energy')} % lies inside",
         f"is inside in {share('layercam, last')} to {share('gradcam, last')} %",
         f"Occlusion is inside in {share('occlusion')} %",
         f"probability is .{share('occlusion', measure='deletion')} in the mean",
         f"with LayerCAM's .{share('layercam', measure='deletion')}",
         f"with noise .{share('random', measure='deletion')}",
-        f"brightest spot meets {share('brightest', 'meningioma')} %",
-        f"LayerCAM and Grad-CAM {share('layercam', 'meningioma')} %",
+        f"spot meets {share('brightest', 'meningioma')} %, LayerCAM {share('layercam', 'meningioma')} %",
         f"nothing meets more than {share('layercam', 'glioma')} %",
     ):
         assert words in text
