@@ -1,7 +1,8 @@
 """From TensorFlow's graph to ONNX's, with what the converter needs to be told."""
 
+import contextlib
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,21 @@ def _improved(graph: Any) -> Any:
         tool.IdentityOptimizer,
         tool.BackToBackOptimizer,
     )
-    return tool.optimize_graph(graph, optimizers={one.__name__: collected(one) for one in useful})
+    with _only_what_is_new():
+        return tool.optimize_graph(graph, optimizers={one.__name__: collected(one) for one in useful})
+
+
+@contextlib.contextmanager
+def _only_what_is_new() -> Iterator[None]:
+    """Let collections look at nothing that is there already, which takes a second each in a large program."""
+    kept_by_the_program = gc.get_freeze_count()
+    if not kept_by_the_program:
+        gc.freeze()
+    try:
+        yield
+    finally:
+        if not kept_by_the_program:
+            gc.unfreeze()
 
 
 def _one_piece(graph: Any) -> Any:

@@ -13,13 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from mri_tumor.errors import ArgumentError, EngineError, ManifestMismatch, MissingExtra
-from mri_tumor.manifest import Manifest
-from mri_tumor.models import build
 from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.engines import choice, store
 from mri_tumor.models.engines.engine import Outputs
@@ -370,14 +367,3 @@ def test_an_altered_network_is_an_error_whatever_the_engine(saved: Path, engine:
         archive.writestr("more.txt", "more")
     with pytest.raises(ManifestMismatch, match="SHA-256"):
         Classifier.load(saved, engine=engine)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("engine", BOTH)
-@pytest.mark.parametrize("name", ["convnext_tiny", "efficientnet_b0"])
-def test_networks_with_operations_of_their_own_have_every_engine(
-    name: str, engine: str, make_manifest: Callable[..., Manifest], tmp_path: Path
-) -> None:
-    keras.utils.set_random_seed(0)
-    Classifier(build(name, size=96), make_manifest(size=96)).save(tmp_path)
-    assert Classifier.load(tmp_path, engine=engine).engine.name == engine
