@@ -67,13 +67,6 @@ def test_an_ensemble_is_allowed(tmp_path: Path) -> None:
     assert refused(decided(merge([tiny(), tiny()])), tmp_path) == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.available())
-def test_every_network_is_allowed(name: str, tmp_path: Path) -> None:
-    size = {"inception_resnet_v2": 75, "xception": 71}.get(name, 32)
-    assert refused(decided(models.build(name, size=size)), tmp_path) == []
-
-
 def of_many_layers() -> Any:
     """Return a network of layers that ours have not."""
     image = keras.Input((32, 32, 1), dtype="uint8", name="image")
