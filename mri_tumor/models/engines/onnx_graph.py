@@ -24,7 +24,7 @@ def onnx_model(frozen: Frozen) -> Any:
     Raises:
         MissingExtra: the converter is not installed.
     """
-    onnx("tf2onnx")
+    onnx("tf2onnx")  # before anything is worked out
     # The network's own constants, such as those of a normalisation, are inputs of its graph before that.
     function = convert_variables_to_constants_v2(frozen.concrete)
     inputs, outputs = ([tensor.name for tensor in part] for part in (function.inputs, function.outputs))

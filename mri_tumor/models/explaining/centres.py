@@ -13,6 +13,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from mri_tumor.models.explaining.maps import tensors
+
 
 @dataclass(frozen=True)
 class Axis:
@@ -85,24 +87,21 @@ def to_pixels(model: Any, maps: list[Any]) -> list[tuple[NDArray[np.float32], ..
 
 
 def grids(model: Any) -> dict[int, Grid]:
-    """Return the grid of every map in a network, by the `id` of its symbolic tensor.
+    """Return the grids of a network's maps, by the `id` of the symbolic tensor, where they can be followed.
 
     What is no convolution, pool, padding or cropping and keeps height and width keeps its places as well;
     what changes them otherwise is taken to spread its cells evenly.
     """
-    found: dict[int, Grid] = {}
+    found: dict[int, Grid] = {id(one): (Axis(one.shape[1]), Axis(one.shape[2])) for one in model.inputs}
     for layer in model.operations:
-        outputs = _tensors(layer.output)
-        before = [found[id(one)] for one in _inputs(layer) if id(one) in found]
-        for output in outputs:
-            if len(output.shape) == 4 and None not in output.shape[1:3]:
-                found[id(output)] = _grid(layer, before, output.shape[1:3])
+        before = [found[id(one)] for one in tensors(layer.input) if id(one) in found]
+        for output in tensors(layer.output):
+            if before and len(output.shape) == 4 and None not in output.shape[1:3]:
+                found.setdefault(id(output), _grid(layer, before, output.shape[1:3]))
     return found
 
 
 def _grid(layer: Any, before: list[Grid], shape: tuple[int, int]) -> Grid:
-    if not before:
-        return Axis(shape[0]), Axis(shape[1])
     axes = zip(*before, strict=True)  # of all inputs, height and width
     height, width = (_axis(layer, place, list(one), shape[place]) for place, one in enumerate(axes))
     return height, width
@@ -136,14 +135,3 @@ def _mean(axes: list[Axis]) -> Axis:
     """Return what lies between branches that meet: a block and its shortcut may halve a map differently."""
     first, step = (float(np.mean([getattr(axis, name) for axis in axes])) for name in ("first", "step"))
     return Axis(axes[0].cells, first, step)
-
-
-def _inputs(layer: Any) -> list[Any]:
-    try:
-        return _tensors(layer.input)
-    except (AttributeError, ValueError):  # used several times: it has no one input
-        return []
-
-
-def _tensors(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, list | tuple) else [value]

@@ -92,17 +92,18 @@ def _behind(tensor: Any, makers: dict[int, Any]) -> Iterator[Any]:
     if len(tensor.shape) == 4 and not pooled:
         yield tensor
         return
-    for one in _tensors(maker.input):
+    for one in tensors(maker.input):
         if id(one) in makers:
             yield from _behind(one, makers)
 
 
-def _tensors(value: Any) -> list[Any]:
+def tensors(value: Any) -> list[Any]:
+    """Return a layer's input or output as a list, of one tensor too."""
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def _outputs(maker: Any) -> list[Any]:
-    return _tensors(maker.output)
+    return tensors(maker.output)
 
 
 def _with_maps(model: Any) -> list[Any]:

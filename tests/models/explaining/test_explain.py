@@ -168,9 +168,8 @@ def test_grad_cam_of_the_last_map_is_what_its_paper_says(make_classifier: Make) 
     channels = values.shape[-1]
     weight = (kernel[:channels] + kernel[channels:]) / values[..., 0].size
     coarse = np.maximum(values @ weight, 0)
-    cells = one.heat[
-        8::16, 8::16
-    ]  # where the four of them look: each halving pads at the bottom and the right
+    # Where the four cells look, because every halving pads at the bottom and at the right.
+    cells = one.heat[8::16, 8::16]
     np.testing.assert_allclose(cells, coarse / coarse.max(), atol=1e-4)
 
 
@@ -305,8 +304,7 @@ def test_after_saving_and_loading(make_classifier: Make, tmp_path: Path) -> None
 )
 def test_every_network_can_be_explained(make_classifier: Make, name: str) -> None:
     classifier = make_classifier(size=96, name=name)
-    # Compiling takes long for the large ones; tests/models/test_networks.py asks all by the other kinds.
-    for method in GRADIENTS if name in QUICK else ("layercam",):
+    for method in GRADIENTS:  # tests/models/test_networks.py asks every network by occlusion
         found = classifier.explain(pictures(2, size=96), method=method)
         assert np.isfinite(heats(found)).all()
         assert heats(found).any(axis=(1, 2)).all()
