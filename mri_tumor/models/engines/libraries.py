@@ -1,6 +1,7 @@
 """The engines' libraries, imported when they are first used."""
 
 import contextlib
+import logging
 import sys
 import threading
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def litert() -> Any:
 
 def _quietly(module: str, extra: str, purpose: str) -> Any:
     # One thread at a time: another would find a module that is only half imported.
-    with _IMPORTING, _without_reports():
+    with _IMPORTING, _without_reports(), _with_loggers_of_the_same_class():
         return load_extra(module, extra, purpose)
 
 
@@ -59,3 +60,13 @@ def _without_reports() -> Iterator[None]:
         yield
     finally:
         sys.modules.pop(_REPORTER, None)
+
+
+@contextlib.contextmanager
+def _with_loggers_of_the_same_class() -> Iterator[None]:
+    """Let a program's loggers stay what they are: NNCF makes all later ones of a class of its own."""
+    kind = logging.getLoggerClass()
+    try:
+        yield
+    finally:
+        logging.setLoggerClass(kind)

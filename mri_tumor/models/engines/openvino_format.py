@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +59,10 @@ def _name_outputs(model: Any, names: set[str]) -> None:
 
 def _quantised(model: Any, calibration: NDArray[np.uint8]) -> Any:
     tool = nncf()
-    tool.set_log_level(logging.ERROR)
     ranges = nncf("quantization.range_estimator").RangeEstimatorParametersSet
     advanced = nncf("quantization.advanced_parameters")
-    with contextlib.redirect_stdout(io.StringIO()):  # it draws bars
+    # Not by its own `set_log_level`: that silences the handlers, which may be the program's, and for good.
+    with quiet("nncf"), contextlib.redirect_stdout(io.StringIO()):  # it draws bars
         return tool.quantize(
             model,
             tool.Dataset(one_by_one(calibration)),

@@ -159,13 +159,29 @@ def test_missing_tools_are_named(
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_reported_to_anybody() -> None:
+@needs("nncf")
+def test_int8_leaves_the_programs_handlers_as_they_are(small: Classifier, tmp_path: Path) -> None:
+    tool, handler = logging.getLogger("nncf"), logging.NullHandler()
+    libraries.nncf()  # it says at which level it logs when it is imported
+    level = tool.level
+    tool.addHandler(handler)
+    try:
+        small.export(tmp_path / "out", "openvino", precision="int8", pictures=light(4))
+        assert handler.level == logging.NOTSET
+        assert tool.level == level
+    finally:
+        tool.removeHandler(handler)
+
+
+@needs("nncf")
+def test_nothing_is_reported_to_anybody_and_loggers_stay_what_they_are() -> None:
     code = (
-        "import sys; from mri_tumor.models.engines.libraries import nncf, openvino;"
-        "openvino(); nncf(); print('openvino_telemetry' in sys.modules)"
+        "import logging, sys; from mri_tumor.models.engines.libraries import nncf, openvino;"
+        "openvino(); nncf(); print('openvino_telemetry' in sys.modules);"
+        "print(logging.getLoggerClass() is logging.Logger)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    assert done.stdout.split() == ["False", "True"]
     assert libraries.openvino().__name__ == "openvino"
 
 
