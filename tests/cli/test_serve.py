@@ -1,6 +1,7 @@
 """`mri-tumor serve` as a process of its own: what it says, answers, and how it ends."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,7 +36,8 @@ def sources(classifier: models.Classifier, tmp_path_factory: pytest.TempPathFact
     """Return a folder with the three kinds of model that can be served."""
     root = tmp_path_factory.mktemp("models")
     classifier.save(root / "saved")
-    classifier.save(root / "run" / "classifier")
+    # Saved twice it would be two files: Keras dates them.
+    shutil.copytree(root / "saved", root / "run" / "classifier")
     cloud.package(root / "saved", root / "model.tar.gz")
     return root
 
