@@ -16,6 +16,7 @@ from mri_tumor.labels import LABELS
 from mri_tumor.manifest import Manifest
 from mri_tumor.models.builders import backbone, build, set_frozen
 from mri_tumor.models.classifier import Classifier
+from mri_tumor.models.engines import latency
 from mri_tumor.models.evaluation import Evaluation, evaluate
 from mri_tumor.models.fitting.pool import Pool
 from mri_tumor.models.novelty import Density
@@ -23,6 +24,13 @@ from mri_tumor.models.prediction import Prediction
 from mri_tumor.models.recipe import Recipe
 from mri_tumor.models.seen import Known, Seen
 from mri_tumor.models.training import train
+
+
+@pytest.fixture
+def timed_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let exports time one round of one batch size: large networks take most of their tests for it."""
+    monkeypatch.setattr(latency, "BATCHES", (4,))
+    monkeypatch.setattr(latency, "_LONGEST", 0)
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ def sides(make_folder: Callable[..., Path]) -> tuple[Catalog, Catalog]:
     return catalog.select(ids=catalog.ids[::2]), catalog.select(ids=catalog.ids[1::2])
 
 
+@pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("name", ALL)
 def test_train_save_load_export_explain(name: str, sides: tuple[Catalog, Catalog], tmp_path: Path) -> None:
     # Backwards through all layers only where that takes seconds.
@@ -42,7 +43,7 @@ def test_train_save_load_export_explain(name: str, sides: tuple[Catalog, Catalog
         assert one.top == other.top
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-5)
 
-    back.export(tmp_path / "exported")
+    back.export(tmp_path / "exported", pictures=sides[1].paths[:4])
     exported = SavedModel.FromString((tmp_path / "exported" / "saved_model.pb").read_bytes())
     assert refused_operations(exported.meta_graphs[0]) == []  # an endpoint takes it
 

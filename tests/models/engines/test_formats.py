@@ -27,6 +27,7 @@ PREPROCESSED = ("onnx", "litert", "openvino")
 SAID = {"probabilities", "top", "label", "abstained", "reason", "prediction_set", "novelty"}
 
 
+@pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("form", FORMATS)
 def test_float32_is_the_classifier(deciding: Classifier, form: str, tmp_path: Path) -> None:
     pictures = light(60)
@@ -60,6 +61,7 @@ def test_what_lies_beside_it(small: Classifier, form: str, tmp_path: Path) -> No
     assert report.milliseconds["exported"].keys() == {"1", "32"}
 
 
+@pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("form", PREPROCESSED)
 def test_float16_is_half_as_large(
     make_deciding: Callable[..., Classifier], form: str, tmp_path: Path
@@ -74,6 +76,7 @@ def test_float16_is_half_as_large(
 
 
 @needs("nncf")
+@pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("form", PREPROCESSED)
 def test_int8_is_calibrated_by_other_pictures(
     make_deciding: Callable[..., Classifier], form: str, tmp_path: Path
@@ -186,6 +189,7 @@ def test_nothing_is_reported_to_anybody_and_loggers_stay_what_they_are() -> None
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("name", available())
 @pytest.mark.parametrize("form", PREPROCESSED)
 def test_every_network_is_known_to_every_format(
