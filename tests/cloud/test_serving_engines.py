@@ -15,7 +15,7 @@ from mri_tumor.errors import ArgumentError, MissingExtra
 
 from .conftest import SIZE, encoded
 
-pytest.importorskip("openvino")
+pytestmark = pytest.mark.needs("openvino")
 FILES = [encoded(1), encoded(2, ".png"), encoded(3)]
 
 
@@ -24,10 +24,10 @@ def plain(unpacked: Path) -> Infer:
     return load_model(unpacked)
 
 
-@pytest.fixture(scope="module", params=["openvino", "auto", "onnx"])
+@pytest.fixture(
+    scope="module", params=["openvino", "auto", pytest.param("onnx", marks=pytest.mark.needs("tf2onnx"))]
+)
 def other(request: pytest.FixtureRequest, unpacked: Path) -> Infer:
-    if request.param == "onnx":
-        pytest.importorskip("tf2onnx")
     return load_model(unpacked, request.param)
 
 

@@ -214,8 +214,8 @@ def test_a_folder_with_a_file_of_that_name_is_no_export(
     assert [path.name for path in (tmp_path / "mine").iterdir()] == [file]
 
 
+@pytest.mark.needs("tf2onnx")
 def test_a_classifier_is_not_saved_over_an_export(classifier: Classifier, tmp_path: Path) -> None:
-    pytest.importorskip("tf2onnx")
     classifier.export(tmp_path / "out", "onnx")
     classifier.export(tmp_path / "out", "onnx")
     with pytest.raises(ArgumentError, match="holds something else"):

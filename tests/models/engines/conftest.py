@@ -1,6 +1,5 @@
 """Classifiers of two networks, saved and calibrated, and pictures on which every kind of answer comes up."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +15,6 @@ def light(count: int, seed: int = 7, size: int = 32) -> np.ndarray:
     """Return noise of all brightnesses, uint8 (count, size, size, 1)."""
     rng = np.random.default_rng(seed)
     return (rng.uniform(0, 255, (count, 1, 1, 1)) * rng.random((count, size, size, 1))).astype(np.uint8)
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    """Skip where an extra is not installed."""
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"without {', '.join(missing)}")
 
 
 @pytest.fixture(scope="session", params=NETWORKS)

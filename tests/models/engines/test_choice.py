@@ -24,11 +24,11 @@ from mri_tumor.models.engines.formats import FORMATS
 from mri_tumor.models.engines.openvino_engine import OpenVINOEngine, computes
 from mri_tumor.models.engines.parity import compare
 
-from .conftest import light, needs
+from .conftest import light
 
 BOTH = [
-    pytest.param("onnx", marks=needs("onnxruntime", "tf2onnx")),
-    pytest.param("openvino", marks=needs("openvino")),
+    pytest.param("onnx", marks=pytest.mark.needs("onnxruntime", "tf2onnx")),
+    pytest.param("openvino", marks=pytest.mark.needs("openvino")),
 ]
 
 
@@ -91,7 +91,7 @@ def test_it_is_kept_and_used_again(saved: Path, engine: str, monkeypatch: pytest
     assert Classifier.load(saved).predict(light(2))  # what is kept is in nobody's way
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_saving_anew_forgets_what_was_kept(saved: Path, make_deciding: Callable[..., Classifier]) -> None:
     Classifier.load(saved, engine="openvino")
     make_deciding(width=3).save(saved)
@@ -133,7 +133,7 @@ def test_what_is_damaged_is_made_anew_with_a_warning(
     assert not caplog.records
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_a_folder_that_cannot_be_written_keeps_nothing(
     saved: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -147,7 +147,7 @@ def test_a_folder_that_cannot_be_written_keeps_nothing(
     assert not kept(saved)
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
 def test_a_read_only_folder_stays_as_it_is(saved: Path) -> None:
     saved.chmod(stat.S_IRUSR | stat.S_IXUSR)
@@ -160,7 +160,7 @@ def test_a_read_only_folder_stays_as_it_is(saved: Path) -> None:
         saved.chmod(0o700)
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_links_are_not_followed(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (saved / "engines").symlink_to(tmp_path / "elsewhere")
@@ -168,7 +168,7 @@ def test_links_are_not_followed(saved: Path, tmp_path: Path) -> None:
     assert not list((tmp_path / "elsewhere").iterdir())
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_two_at_once_end_with_one_that_is_whole(saved: Path) -> None:
     with ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(Classifier.load, saved, engine="openvino") for _ in range(2)]
@@ -178,7 +178,7 @@ def test_two_at_once_end_with_one_that_is_whole(saved: Path) -> None:
     assert Classifier.load(saved, engine="openvino").predict(light(1))
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_many_threads_get_each_their_own_answer(saved: Path) -> None:
     engine = Classifier.load(saved, engine="openvino").engine
     batches = [light(count, seed=count) for count in (1, 2, 5, 9) * 6]
@@ -216,7 +216,7 @@ def test_an_engine_that_is_not_installed(
         assert caplog.messages == ["engine: tensorflow (OpenVINO is not installed)"]
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_auto_takes_openvino_and_says_so(saved: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, logger="mri_tumor"):
         assert Classifier.load(saved, engine="auto").engine.name == "openvino"
@@ -234,7 +234,7 @@ class Wrong:
         return self._engine(255 - images)
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_an_engine_that_says_something_else_is_refused(
     saved: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -247,7 +247,7 @@ def test_an_engine_that_says_something_else_is_refused(
     assert "does not say what the network says" in caplog.text
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 @pytest.mark.parametrize("error", [OSError("no space"), RuntimeError("Exception from core.cpp:1\nno AVX")])
 def test_auto_takes_tensorflow_whatever_keeps_openvino_from_running(
     saved: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
@@ -262,22 +262,21 @@ def test_auto_takes_tensorflow_whatever_keeps_openvino_from_running(
     assert "core.cpp" not in caplog.text
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_pictures_are_looked_at_by_auto_too(saved: Path) -> None:
     with pytest.raises(ArgumentError):
         Classifier.load(saved, engine="auto", pictures=object())
 
 
-@pytest.mark.parametrize(("engine", "precision"), [("openvino", "float16"), ("onnx", "float16")])
-def test_another_precision_needs_pictures(saved: Path, engine: str, precision: str) -> None:
-    pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
-    with pytest.raises(ArgumentError, match=f"{engine} in {precision} without pictures"):
-        Classifier.load(saved, engine=engine, precision=precision)
+@pytest.mark.parametrize("engine", BOTH)
+def test_another_precision_needs_pictures(saved: Path, engine: str) -> None:
+    with pytest.raises(ArgumentError, match=f"{engine} in float16 without pictures"):
+        Classifier.load(saved, engine=engine, precision="float16")
     assert not kept(saved)
 
 
 @pytest.mark.slow
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_threads_that_import_openvino_at_once_all_get_it(saved: Path) -> None:
     code = (
         "import sys\n"
@@ -293,7 +292,7 @@ def test_threads_that_import_openvino_at_once_all_get_it(saved: Path) -> None:
     assert done.stdout.strip() == "{'openvino'}", done.stderr
 
 
-@needs("openvino", "nncf")
+@pytest.mark.needs("openvino", "nncf")
 def test_an_export_is_held_against_the_network_whatever_engine_is_loaded(
     make_classifier: Callable[..., Classifier], tmp_path: Path
 ) -> None:
@@ -305,7 +304,7 @@ def test_an_export_is_held_against_the_network_whatever_engine_is_loaded(
     assert report.parity.features > 1e-3
 
 
-@needs("openvino", "nncf")
+@pytest.mark.needs("openvino", "nncf")
 def test_int8_needs_pictures_once_and_must_agree(
     make_classifier: Callable[..., Classifier], tmp_path: Path
 ) -> None:
@@ -321,7 +320,7 @@ def test_int8_needs_pictures_once_and_must_agree(
     assert again.predict(light(3)) == loaded.predict(light(3))
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_what_is_refused_on_some_pictures_is_not_kept_from_others(
     saved: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -333,14 +332,14 @@ def test_what_is_refused_on_some_pictures_is_not_kept_from_others(
     assert not kept(saved)
 
 
-@needs("openvino", "nncf")
+@pytest.mark.needs("openvino", "nncf")
 def test_int8_that_changes_sets_is_refused(saved: Path) -> None:
     with pytest.raises(EngineError, match=r"int8 does not say .* sets \d+ of 30"):
         Classifier.load(saved, engine="openvino", precision="int8", pictures=light(60))
     assert not kept(saved)
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 @pytest.mark.skipif(computes("bfloat16"), reason="this processor computes in bfloat16")
 def test_bfloat16_is_refused_where_the_processor_has_it_not(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(EngineError, match="does not compute in bfloat16"):
@@ -350,17 +349,16 @@ def test_bfloat16_is_refused_where_the_processor_has_it_not(saved: Path, tmp_pat
     assert not (tmp_path / "out").exists()
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 @pytest.mark.skipif(not computes("bfloat16"), reason="this processor does not compute in bfloat16")
 def test_bfloat16_differs_from_float32(saved: Path, tmp_path: Path) -> None:
     report = Classifier.load(saved).export(tmp_path / "out", "openvino", precision="bfloat16")
     assert 1e-4 < report.parity.probabilities < 0.1
 
 
-@pytest.mark.parametrize("engine", ["onnx", "openvino", "auto"])
+@pytest.mark.parametrize("engine", [*BOTH, "auto"])
 def test_an_altered_network_is_an_error_whatever_the_engine(saved: Path, engine: str) -> None:
     if engine != "auto":
-        pytest.importorskip({"onnx": "onnxruntime"}.get(engine, engine))
         Classifier.load(saved, engine=engine)  # it is kept, and yet
     path = saved / "model.keras"
     with zipfile.ZipFile(path, "a") as archive:

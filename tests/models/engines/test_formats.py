@@ -20,9 +20,9 @@ from mri_tumor.models.classifier import Classifier
 from mri_tumor.models.engines import libraries
 from mri_tumor.models.engines.formats import FORMATS
 
-from .conftest import light, needs
+from .conftest import light
 
-pytestmark = needs("openvino", "onnxruntime", "tf2onnx", "ai_edge_litert")
+pytestmark = pytest.mark.needs("openvino", "onnxruntime", "tf2onnx", "ai_edge_litert")
 PREPROCESSED = ("onnx", "litert", "openvino")
 SAID = {"probabilities", "top", "label", "abstained", "reason", "prediction_set", "novelty"}
 
@@ -75,7 +75,7 @@ def test_float16_is_half_as_large(
     assert half.parity.probabilities < 0.05
 
 
-@needs("nncf")
+@pytest.mark.needs("nncf")
 @pytest.mark.usefixtures("timed_briefly")
 @pytest.mark.parametrize("form", PREPROCESSED)
 def test_int8_is_calibrated_by_other_pictures(
@@ -94,7 +94,7 @@ def test_int8_is_calibrated_by_other_pictures(
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
 
 
-@needs("nncf")
+@pytest.mark.needs("nncf")
 def test_few_pictures_are_not_divided(small: Classifier, tmp_path: Path) -> None:
     report = small.export(tmp_path / "out", "openvino", precision="int8", pictures=light(5))
     assert report.calibrated_on == "5 pictures, those that it was measured on"
@@ -162,7 +162,7 @@ def test_missing_tools_are_named(
     assert not list(tmp_path.iterdir())
 
 
-@needs("nncf")
+@pytest.mark.needs("nncf")
 def test_int8_leaves_the_programs_handlers_as_they_are(small: Classifier, tmp_path: Path) -> None:
     tool, handler = logging.getLogger("nncf"), logging.NullHandler()
     libraries.nncf()  # it says at which level it logs when it is imported
@@ -176,7 +176,7 @@ def test_int8_leaves_the_programs_handlers_as_they_are(small: Classifier, tmp_pa
         tool.removeHandler(handler)
 
 
-@needs("nncf")
+@pytest.mark.needs("nncf")
 def test_nothing_is_reported_to_anybody_and_loggers_stay_what_they_are() -> None:
     code = (
         "import logging, sys; from mri_tumor.models.engines.libraries import nncf, openvino;"
@@ -186,6 +186,7 @@ def test_nothing_is_reported_to_anybody_and_loggers_stay_what_they_are() -> None
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "True"]
     assert libraries.openvino().__name__ == "openvino"
+    assert "openvino_telemetry" not in sys.modules  # the tests report nothing either
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from mri_tumor.models.engines import looks
 from mri_tumor.models.engines.looks import expected_engine, look_by, tensorflow_look
 from mri_tumor.models.engines.parity import feature_difference
 
-from .conftest import light, needs
+from .conftest import light
 
 
 @pytest.fixture(scope="module", params=["small_cnn", "mobilenet_v2"])
@@ -20,7 +20,7 @@ def part(request: pytest.FixtureRequest) -> keras.Model:
     return backbone(build(request.param, size=32))
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 def test_openvino_sees_what_tensorflow_sees(part: keras.Model) -> None:
     found, plain = look_by(part, light(4)), tensorflow_look(part, 4)
     assert found.engine == expected_engine()
@@ -36,7 +36,7 @@ def test_without_openvino_it_is_tensorflow(part: keras.Model, monkeypatch: pytes
     assert expected_engine() == look_by(part, light(4)).engine == "tensorflow"
 
 
-@needs("openvino")
+@pytest.mark.needs("openvino")
 @pytest.mark.parametrize("fault", ["far", "fails"])
 def test_what_sees_something_else_is_not_taken(
     part: keras.Model, fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

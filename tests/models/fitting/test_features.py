@@ -181,8 +181,8 @@ def test_mirrored_features_are_those_of_the_mirror_images(network, examples, tmp
     assert not np.allclose(cache.originals(examples, "train").values, found.values)
 
 
+@pytest.mark.needs("openvino")
 def test_features_of_two_engines_are_not_mixed(network, examples, tmp_path, monkeypatch):
-    pytest.importorskip("openvino")
     by_openvino = FeatureCache(tmp_path, backbone(network))
     first = by_openvino.originals(examples, "train")
     assert by_openvino.engine.startswith("openvino")
